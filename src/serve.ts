@@ -16,6 +16,7 @@ import { type Admin, createAdmin } from './admin/server.ts'
 import { sleep, systemClock } from './clock.ts'
 import type { HostPort } from './config/address.ts'
 import { planTimeouts } from './config/plan.ts'
+import { BusyPlaces } from './control/busy-places.ts'
 import { type ConfigFile, createFile } from './control/config-file.ts'
 import { createControl } from './control/control.ts'
 import type { DepartureWatch } from './control/departure-watch.ts'
@@ -241,13 +242,14 @@ async function startControlPlane(
   const { departures, letGoBefore } = startDepartures(core, predecessor, clock, cleanup)
   const busyPredecessor = () => predecessor?.busyPid ?? null
   const { rolloutCommands: commandFolders } = spec
+  const { quiet, callHook } = startSwitchHolds(core, clock, cleanup, busyPredecessor)
+  const busy = new BusyPlaces({ control, memory, clock, busyPredecessor })
+  const instances = new Instances({ store, control, clock, self: INSTANCE, quiet, busy })
+  cleanup.add(() => instances.close())
   const rollouts = newSeat(core, log, { clock, traffic, commandFolders, busyPredecessor })
   cleanup.add(() => rollouts.close())
   await startRollouts(rollouts, { store, clock, log })
   store.mayBlock(false)
-  const { quiet, callHook } = startSwitchHolds(core, clock, cleanup, busyPredecessor)
-  const instances = new Instances({ store, control, clock, self: INSTANCE, quiet })
-  cleanup.add(() => instances.close())
   const exposition = createExposition(control, memory, clock, VERSION, () => ({
     names: names.counts(),
     rollouts: rollouts.figures(),

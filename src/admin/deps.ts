@@ -30,7 +30,10 @@ export interface AdminDeps {
   /** Why a name of a target has no address, or an old one. */
   readonly names: Pick<Names, 'of'>
   /** All that serve by the same store. */
-  readonly instances: Pick<Instances, 'cutOff' | 'everywhere' | 'local' | 'quieted' | 'staleMs' | 'storeFault' | 'told'>
+  readonly instances: Pick<
+    Instances,
+    'busyAt' | 'cutOff' | 'everywhere' | 'local' | 'quieted' | 'staleMs' | 'storeFault' | 'told'
+  >
   /** With true it is not ready while it is cut off from them. */
   readonly unreadyWhenCutOff: boolean
   /** The files that requests are looked up in. */

@@ -31,7 +31,7 @@ const FileBody = Type.Object(
   { additionalProperties: false },
 )
 
-type FileDeps = Pick<AdminDeps, 'applyText' | 'busyPredecessor' | 'clock' | 'control' | 'memory'>
+type FileDeps = Pick<AdminDeps, 'applyText' | 'busyPredecessor' | 'clock' | 'control' | 'instances' | 'memory'>
 
 interface PostedFile {
   readonly text: string

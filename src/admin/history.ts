@@ -26,7 +26,7 @@ interface OfRevision {
   Params: { revision: string }
 }
 
-type HistoryDeps = Pick<AdminDeps, 'busyPredecessor' | 'clock' | 'control' | 'memory' | 'store'>
+type HistoryDeps = Pick<AdminDeps, 'busyPredecessor' | 'clock' | 'control' | 'instances' | 'memory' | 'store'>
 
 /** Registers the calls. */
 export function historyRoutes(app: FastifyInstance, deps: HistoryDeps): void {

@@ -11,6 +11,7 @@ import type { Snapshot } from '../change.ts'
 import { sleep } from '../clock.ts'
 import { planDrain } from '../config/plan.ts'
 import { own } from '../config/record.ts'
+import { targetKey } from '../config/target-key.ts'
 import { Type } from '../config/type.ts'
 import { DEPARTURE, sumDepartures } from '../metrics/departures.ts'
 import { FIELD, sumField } from '../metrics/layout.ts'
@@ -37,7 +38,7 @@ export const FileRemovalQuery = Type.Object({ ...FileQuery.properties, wait }, {
 const draining = Type.Optional(
   object(
     {
-      inFlight: Count('Requests under way there when it was removed; streams are among them.'),
+      inFlight: Count('Requests under way there, through this instance, when it was removed; streams are among them.'),
       tunnels: Count('Tunnels that were open there.'),
       streams: Count('Streams of events that were open there.'),
       untilMs: nullable(
@@ -45,9 +46,11 @@ const draining = Type.Optional(
           'Wall time at which the last of the tunnels and streams is told to go, unless their pace slows; null where none is.',
         ),
       ),
-      drained: Type.Boolean({ description: 'Nothing of it is left by this answer.' }),
+      drained: Type.Boolean({
+        description: 'Nothing of it is left by this answer, at any instance on the same Redis.',
+      }),
     },
-    'Nobody new comes to what was removed, and what is under way there ends by itself, tunnels at their pace. Absent where nothing was.',
+    'Nobody new comes to what was removed, and what is under way there ends by itself, tunnels at their pace. Absent where nothing was, at any instance.',
   ),
 )
 
@@ -65,7 +68,7 @@ interface Place {
   readonly pool?: string
 }
 
-type RemovalDeps = Pick<AdminDeps, 'busyPredecessor' | 'clock' | 'control' | 'memory'>
+type RemovalDeps = Pick<AdminDeps, 'busyPredecessor' | 'clock' | 'control' | 'instances' | 'memory'>
 
 /** Makes a change that may take targets away, tells what is under way at those, and waits for it as its caller has asked. Throws `invalid`. */
 export async function withDraining<T extends object>(
@@ -83,7 +86,7 @@ export async function withDraining<T extends object>(
 
 /** What is under way at targets that were there before and are not now; nothing where nothing is. It is waited for. */
 async function drainingOf(
-  { control, clock, memory, busyPredecessor }: RemovalDeps,
+  { control, clock, instances, memory, busyPredecessor }: RemovalDeps,
   request: FastifyRequest,
   before: Snapshot,
   { service, pool }: Place,
@@ -91,13 +94,18 @@ async function drainingOf(
 ): Promise<Drains> {
   const after = control.snapshot()
   const services = service === undefined ? Object.keys(before.status) : [service]
-  const gone = services.map((name) => ({ name, slots: slotsGone(before, after, name, pool) }))
+  const gone = services.map((name) => {
+    const targets = targetsGone(before, after, name, pool)
+    return { name, places: targets.map(({ place }) => place), slots: targets.flatMap((target) => target.slots) }
+  })
+  const places = gone.flatMap((each) => each.places)
   let slots = gone.flatMap((each) => each.slots)
   const inFlight = sumSlots(memory, slots, FIELD.inFlight)
   const tunnels = sumSlots(memory, slots, FIELD.tunnels)
-  // What the process before this one has there is not counted here.
-  const isOldBusy = () => busyPredecessor() !== null
-  if (slots.length === 0 || (inFlight + tunnels === 0 && !isOldBusy())) return {}
+  // What the process before this one has there is not counted here, nor what other instances have.
+  const isOtherBusy = () =>
+    busyPredecessor() !== null || instances.busyAt({ places, revision: after.revision, orOpen: false }).length > 0
+  if (places.length === 0 || (inFlight + tunnels === 0 && !isOtherBusy())) return {}
   const streams = sumDepartures(memory, slots, DEPARTURE.streams)
   const lastMs = Math.max(...gone.map((each) => letGoMs(before, each.name, longLived(memory, each.slots))))
   const untilMs = lastMs === 0 ? null : clock.nowMs() + lastMs
@@ -105,25 +113,31 @@ async function drainingOf(
   const isBusy = (slot: number) => sumField(memory, slot, FIELD.inFlight) + sumField(memory, slot, FIELD.tunnels) > 0
   for (;;) {
     slots = slots.filter(isBusy)
-    const isOver = (slots.length === 0 && !isOldBusy()) || clock.monotonicMs() >= endMs
+    const isOver = (slots.length === 0 && !isOtherBusy()) || clock.monotonicMs() >= endMs
     if (isOver || request.raw.socket.destroyed || request.server.ending.aborted) break
     await sleep(clock, Math.min(LOOK_MS, endMs - clock.monotonicMs()))
   }
-  return { draining: { inFlight, tunnels, streams, untilMs, drained: slots.length === 0 && !isOldBusy() } }
+  return { draining: { inFlight, tunnels, streams, untilMs, drained: slots.length === 0 && !isOtherBusy() } }
 }
 
 /** Tunnels and streams. */
 const longLived = (memory: AdminDeps['memory'], slots: readonly number[]): number =>
   sumSlots(memory, slots, FIELD.tunnels) + sumDepartures(memory, slots, DEPARTURE.streams)
 
-function slotsGone(before: Snapshot, after: Snapshot, service: string, pool?: string): number[] {
+interface Gone {
+  /** As config/target-key.ts has it. */
+  readonly place: string
+  readonly slots: readonly number[]
+}
+
+function targetsGone(before: Snapshot, after: Snapshot, service: string, pool?: string): Gone[] {
   if (own(before.status, service) === own(after.status, service)) return []
   const poolsOf = ({ status }: Snapshot) => own(status, service)?.pools ?? {}
   const left = poolsOf(after)
   return Object.entries(poolsOf(before)).flatMap(([name, { targets }]) =>
     Object.entries(targets).flatMap(([url, { slots }]) => {
       const isLeft = (pool !== undefined && name !== pool) || Object.hasOwn(own(left, name)?.targets ?? {}, url)
-      return isLeft ? [] : slots
+      return isLeft ? [] : [{ place: targetKey(service, name, url), slots }]
     }),
   )
 }

@@ -68,7 +68,7 @@ const LetGoAnswer = object({
 
 const drained = Type.Boolean({
   description:
-    'Nobody is let in any more, and nothing is under way: it can be ended. Preview hosts and copies are not looked at.',
+    'Nobody is let in any more, and nothing is under way, at any instance on the same Redis: it can be ended. Preview hosts and copies are not looked at.',
 })
 
 const TargetAnswer = object({
@@ -81,6 +81,10 @@ const TargetAnswer = object({
     description: 'Found healthy by what the probes ask now, of the version of now; true where there are no probes.',
   }),
   drained,
+  busyElsewhere: Type.Array(Type.String(), {
+    description:
+      'Instances at which something may be under way there yet, or that do not route by its state, once nobody is let in here.',
+  }),
   reason: nullable(Type.String({ description: 'Why its name has no address, or old ones, or more than are used.' })),
   addresses: Type.Array(object({ ...address, inFlight: traffic.inFlight, tunnels: traffic.tunnels })),
   streams,

@@ -23,12 +23,12 @@ import type { ServiceTraffic, TargetTraffic } from '../metrics/window.ts'
 import { hostOf } from '../names/address.ts'
 import type { NameState } from '../names/state.ts'
 import { statusesMovedBy } from '../table/deadlines.ts'
-import { isClosed, keepers } from '../table/eligible.ts'
 import { isFoundBy } from '../table/proven.ts'
 import type { PoolStatus, ServiceStatus, TargetStatus } from '../table/status.ts'
 import { rampUntilMs, targetWarmUntilMs, warmUntilMs } from '../table/warmth.ts'
 import { findService, serviceNames } from './apply.ts'
 import type { AdminDeps } from './deps.ts'
+import { drainedOf } from './drained.ts'
 import { toldMaintenance } from './maintenance.ts'
 import { mirrorOf } from './mirror.ts'
 import { toldRunning } from './rollout-schemas.ts'
@@ -107,13 +107,11 @@ function describe(
   deps: StatusDeps,
 ): object {
   const spec = snapshot.services[service]
-  const { pools, split = {}, sticky, capacity } = spec
+  const { pools, split = {}, capacity } = spec
   const status = snapshot.status[service]
   const all = [...traffic.values()].flat()
   const weightOf = (pool: string): number => (Object.hasOwn(split, pool) ? split[pool] : 0)
-  const keeps = keepers(sticky)
   const nowMs = deps.clock.nowMs()
-  const predecessor = deps.busyPredecessor()
   const visitorSum = sumOf([...visitors.values()], (count) => count)
   return {
     revision: snapshot.revision,
@@ -121,7 +119,7 @@ function describe(
     service,
     release: status.release,
     probed: spec.health !== undefined,
-    predecessor,
+    predecessor: deps.busyPredecessor(),
     windowMs,
     visitorsWindowMs,
     rollout: toldRunning(deps.rollouts.running(service)),
@@ -131,14 +129,12 @@ function describe(
     maintenance: toldMaintenance(status, deps),
     pools: Object.entries(pools).map(([name, pool]) => {
       const targets = traffic.get(name) ?? []
-      const isOut = isClosed(status.pools[name], keeps.pool, nowMs)
       const question = questionIn(spec, name)
       const told = targets.map((target) => {
         const state = status.pools[name].targets[target.url]
-        const isDrained = (isOut || isClosed(state, keeps.target, nowMs)) && isIdle(target.total)
-        const drained = isDrained && predecessor === null
         const proven = isFoundBy(question, state)
-        return { ...describeTarget(spec, name, state, target, windowMs, deps), proven, drained }
+        const drains = drainedOf(deps, snapshot, [service, name], target)
+        return { ...describeTarget(spec, name, state, target, windowMs, deps), proven, ...drains }
       })
       return {
         name,
@@ -221,8 +217,6 @@ function rampOf(
 /** Streams that are open at these targets. */
 const streamsAt = (targets: readonly TargetStatus[], { memory }: StatusDeps): number =>
   sumOf(targets, ({ slots }) => sumDepartures(memory, slots, DEPARTURE.streams))
-
-const isIdle = (total: Tally): boolean => total[FIELD.inFlight] === 0 && total[FIELD.tunnels] === 0
 
 function reasonOf({ fault, unused, addresses, failingHosts = [] }: NameState): string | null {
   if (fault !== null) return `the name cannot be resolved: ${fault.message}`

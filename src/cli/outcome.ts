@@ -1,4 +1,7 @@
-/** How the answer to a change is shown: as JSON, or what is so now and when it began to be so. */
+/**
+ * How the answer to a change is shown: as JSON, or what is so now and when it began to be so; and what is still to come, such as the end of what is
+ * under way at what was removed.
+ */
 import { inWords } from '../config/duration.ts'
 import { percent, plain } from './columns.ts'
 import type { Call } from './verb.ts'
@@ -29,15 +32,19 @@ export function printOutcome(call: Call, now: string, outcome: Outcome): void {
   call.print(call.json ? JSON.stringify(outcome) + '\n' : `${plain(now)} (${when(outcome)})\n`)
   if (call.json) return
   noteLate(call, outcome)
-  if (outcome.draining !== undefined && outcome.draining.drained !== true) {
-    const { inFlight, tunnels, untilMs } = outcome.draining
-    const over = untilMs === null ? '' : `, tunnels over ${inWords(Math.max(0, untilMs - call.clock.nowMs()))}`
-    call.note(`It drains: ${inFlight} requests and ${tunnels} tunnels were under way there, and end first${over}.`)
-  }
+  if (outcome.draining !== undefined && outcome.draining.drained !== true) call.note(drains(call, outcome.draining))
   for (const [pool, untilMs] of Object.entries(outcome.warming ?? {})) {
     const left = inWords(Math.max(0, untilMs - call.clock.nowMs()))
     call.note(`${plain(pool)} warms up for ${left}: until then others go on with a part of its share (slowStart).`)
   }
+}
+
+/** What of what was removed is still to end. */
+function drains({ clock }: Call, { inFlight, tunnels, untilMs }: NonNullable<Outcome['draining']>): string {
+  if (inFlight + tunnels === 0)
+    return 'It drains: another instance, or the process before this one, may have something under way there.'
+  const over = untilMs === null ? '' : `, tunnels over ${inWords(Math.max(0, untilMs - clock.nowMs()))}`
+  return `It drains: ${inFlight} requests and ${tunnels} tunnels were under way there, and end first${over}.`
 }
 
 /** Says which instances do not route by a change yet. */

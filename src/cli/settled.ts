@@ -6,6 +6,7 @@ import { inWords } from '../config/duration.ts'
 import { isMeant } from '../config/target-url.ts'
 import type { AdminState, Health } from '../table/types.ts'
 import { pathOf } from './admin.ts'
+import { plain } from './columns.ts'
 import { CliFailure, usageFailure } from './failure.ts'
 import { pause } from './pause.ts'
 import { type Call, durationGiven } from './verb.ts'
@@ -33,10 +34,12 @@ interface TargetView {
   /** Absent where an older Turnout serves. */
   readonly proven?: boolean
   readonly drained: boolean
+  /** Other instances for which it waits. Absent where an older Turnout serves. */
+  readonly busyElsewhere?: readonly string[]
   readonly inFlight: number
   readonly tunnels: number
 }
-type PoolView = Omit<TargetView, 'target' | 'url' | 'health' | 'proven'> & {
+type PoolView = Omit<TargetView, 'target' | 'url' | 'health' | 'proven' | 'busyElsewhere'> & {
   readonly name: string
   readonly targets: readonly TargetView[]
 }
@@ -101,6 +104,8 @@ function workOf(call: Call, { pools, predecessor }: StatusView): string | null {
   const sum = (of: (target: TargetView) => number) => targets.reduce((total, target) => total + of(target), 0)
   const [requests, tunnels] = [sum(({ inFlight }) => inFlight), sum((target) => target.tunnels)]
   if (requests + tunnels > 0) return `${what}: ${requests} requests and ${tunnels} tunnels are under way`
+  const others = [...new Set(targets.flatMap(({ busyElsewhere = [] }) => busyElsewhere))]
+  if (others.length > 0) return `${what}: something may be under way through ${others.map(plain).join(', ')}`
   const untilMs = Math.max(pool.drainUntilMs, ...targets.map(({ drainUntilMs }) => drainUntilMs))
   const leftMs = Math.max(0, untilMs - call.clock.nowMs())
   if (leftMs === 0 && predecessor !== null) {

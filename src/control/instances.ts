@@ -6,14 +6,19 @@
  * cut off from the store, and is not waited for; one that is there and does not follow, such as an older Turnout that cannot serve what is
  * stored, is waited for `ROUTED_MS`, and then the answer names it. The change stands either way.
  *
- * Each says too which holds are quiet there (quiet.ts), so that a switch waits for what is under way at any of them.
+ * Each says too which holds are quiet there (quiet.ts), and what it has under way at places that are out (busy-places.ts): so a switch, and whoever
+ * is to end a server, waits for what is under way at any of them. Of one that has fallen silent nothing is waited for: mostly its connections died with it.
  *
  * An instance that is cut off goes on with its last table. It says so: `staleMs` grows, and by the config it is not ready meanwhile. It is where it
  * cannot say where it stands, and as well where it cannot read or take over what others have written.
  */
 import type { ChangeOptions, ChangeResult, Control } from '../change.ts'
 import { type Clock, sleep } from '../clock.ts'
+import { own } from '../config/record.ts'
+import { targetKey } from '../config/target-key.ts'
 import type { Instance, Local, Store } from '../store/store.ts'
+import { isBusyThere, type Out } from './busy-elsewhere.ts'
+import type { BusyPlaces } from './busy-places.ts'
 import type { RunningControl } from './deps.ts'
 import type { Quiet } from './quiet.ts'
 
@@ -23,6 +28,9 @@ const ANNOUNCE_MS = 1_000
 const ROUTED_MS = 5_000
 /** Time between two looks meanwhile. */
 const LOOK_MS = 10
+
+/** Stands for their names as long as none is known. */
+const UNHEARD = 'others, of which nothing was heard yet'
 
 const AWAY_AT_START = 'The store has been away since the start'
 
@@ -35,10 +43,12 @@ export interface InstancesDeps {
   readonly self: Pick<Instance, 'name' | 'version'>
   /** Which holds are quiet here. */
   readonly quiet: Pick<Quiet, 'ids'>
+  /** What is under way here where nobody new should come. */
+  readonly busy: Pick<BusyPlaces, 'told'>
 }
 
 /** An instance as it is told. */
-export interface ToldInstance extends Omit<Instance, 'id' | 'leads' | 'clockAheadMs' | 'quiet'> {
+export interface ToldInstance extends Omit<Instance, 'id' | 'leads' | 'clockAheadMs' | 'quiet' | 'busy'> {
   readonly leads: boolean
   /** Of the clock of the store; 0 while they agree. */
   readonly clockAheadMs: number
@@ -68,6 +78,8 @@ export class Instances {
   /** Monotonic time of the last look at the others. */
   #lookedAtMs: number
   #looking: Promise<void> | null = null
+  /** The others were heard of once. */
+  #hasHeard = false
   /** Why the last look has failed; null when it has not. */
   #fault: string | null = null
   /** What was told of that, while it is away. */
@@ -101,7 +113,7 @@ export class Instances {
   /** All that are there, as they have said last; this one as it is now. */
   told(): ToldInstance[] {
     const all = this.#known.map((instance) => (instance.id === this.#id ? { ...instance, ...this.#self() } : instance))
-    return all.map(({ id: its, quiet: _quiet, leads = false, clockAheadMs = 0, ...instance }) => {
+    return all.map(({ id: its, quiet: _quiet, busy: _busy, leads = false, clockAheadMs = 0, ...instance }) => {
       return {
         ...instance,
         name: this.#nameOf({ ...instance, id: its }),
@@ -189,6 +201,23 @@ export class Instances {
     return this.#untilAll(({ quiet = [] }) => quiet.includes(hold), limitMs, signal)
   }
 
+  /**
+   * Names of the others at which something may be under way yet where nobody new should come, as each has said last; none where this is the only one
+   * there can be. While the store is away that is what was heard before: what was idle and out stays so.
+   */
+  busyAt(out: Out): string[] {
+    if (this.#deps.store.fleet === null) return []
+    if (!this.#hasHeard) return [UNHEARD]
+    return this.#known.flatMap((it) => (it.id !== this.#id && isBusyThere(it, out) ? [this.#nameOf(it)] : []))
+  }
+
+  /** Names of the others at which something may be under way at a target that is out. Whoever asks again soon is told by what they say by now. */
+  busyElsewhere = (service: string, pool: string, url: string): string[] => {
+    const revision = own(this.#deps.control.snapshot().revisions, service) ?? 0
+    if (this.#deps.store.fleet !== null) void this.#look().catch(() => {})
+    return this.busyAt({ places: [targetKey(service, pool, url)], revision, orOpen: false })
+  }
+
   /** Names of those that do not route by the revision, once all do or the time is over. */
   #routed(revision: number): Promise<string[]> {
     return this.#untilAll((instance) => instance.revision >= revision, ROUTED_MS)
@@ -225,11 +254,12 @@ export class Instances {
     const { clock, store } = this.#deps
     const fromMs = clock.monotonicMs()
     try {
-      this.#known = store.fleet === null ? [this.#self()] : await store.fleet.announce(this.#self())
+      this.#known = store.fleet === null ? [this.#self()] : await store.fleet.announce(this.#announced())
     } catch (error) {
       this.#fault = (error as Error).message
       throw error
     }
+    this.#hasHeard = true
     this.#fault = null
     this.#lookedAtMs = fromMs
   }
@@ -244,6 +274,11 @@ export class Instances {
     const { revision, epoch } = this.#deps.control.snapshot()
     const quiet = this.#deps.quiet.ids()
     return { id: this.#id, ...this.#deps.self, revision, epoch, ...(quiet.length > 0 && { quiet }) }
+  }
+
+  #announced(): Instance {
+    const busy = this.#deps.busy.told()
+    return { ...this.#self(), ...(Object.keys(busy).length > 0 && { busy }) }
   }
 
   /** Is not waited for any more. */

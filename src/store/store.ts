@@ -126,6 +126,11 @@ export interface Instance {
   readonly clockAheadMs?: number
   /** Holds of switches by which nothing of what they hold is under way there any more; absent for none. */
   readonly quiet?: readonly string[]
+  /**
+   * What is under way there at places that are out (control/busy-places.ts): requests and tunnels by place; 0 where there is none and somebody is let in
+   * yet. Absent for none, and from instances of before this was told.
+   */
+  readonly busy?: Readonly<Record<string, number>>
 }
 
 /** What others have counted, as each said it last. */

@@ -10,6 +10,7 @@ const ALONE = {
   cutOff: null,
   staleMs: 0,
   storeFault: null,
+  busyAt: () => [],
   told: () => [ME],
   local: null,
   everywhere: async <T>(made: T) => made,

@@ -165,6 +165,7 @@ export async function startAdmin(changes: Partial<AdminDeps> = {}, withShop = tr
       clock,
       self: { name: 'here:1', version: '0.1.0' },
       quiet: { ids: () => [] },
+      busy: { told: () => ({}) },
     }),
     unreadyWhenCutOff: false,
     traffic,

@@ -230,3 +230,41 @@ test('a pool of a service with limits shows its queue: what waits, has waited, a
     { depth: 0, served: 0, meanMs: null, shed: { full: 0, time: 0, left: 0 } },
   ])
 })
+
+test('what lets nobody in is drained once no other instance is busy there, and the others are named until then', async () => {
+  const asked: object[] = []
+  let busy = ['two:1']
+  const instances = {
+    told: () => [],
+    quieted: async () => [],
+    staleMs: 0,
+    storeFault: null,
+    cutOff: null,
+    local: null,
+    everywhere: async <T>(made: T) => made,
+    busyAt: (out: object) => {
+      asked.push(out)
+      return busy
+    },
+  }
+  const admin = await startAdmin({ instances })
+  await admin.call('PUT', '/v1/services/shop/pools/green/state', { state: 'standby' })
+  const seen = async () =>
+    (await poolsOf(admin)).map(
+      (pool: { drained: boolean; targets: { drained: boolean; busyElsewhere: string[] }[] }) => [
+        pool.drained,
+        pool.targets[0].drained,
+        pool.targets[0].busyElsewhere,
+      ],
+    )
+  expect(await seen()).toEqual([
+    [false, false, []],
+    [false, false, ['two:1']],
+  ])
+  // Only of what is out, and since the revision of its service.
+  expect(asked).toEqual([{ places: ['shop\ngreen\nhttp://127.0.0.1:3002'], revision: 2, orOpen: true }])
+  busy = []
+  expect((await seen())[1]).toEqual([true, true, []])
+  count(admin.memory, 1, 'inFlight', 1)
+  expect((await seen())[1]).toEqual([false, false, []])
+})

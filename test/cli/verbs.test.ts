@@ -217,6 +217,22 @@ describe('verbs that change something', () => {
     },
   )
 
+  it('drain --wait names the instances for which it waits', async () => {
+    const there = { ...target, admin: 'drain', ...traffic, inFlight: 0, tunnels: 0, drained: false }
+    const targets = [
+      { ...there, busyElsewhere: ['web-2:7', 'web-3:7'] },
+      { ...there, busyElsewhere: ['web-2:7'] },
+    ]
+    const admin = await scripted({
+      'PUT /v1/services/shop/pools/blue/state': [200, outcome()],
+      'GET /v1/services/shop/status': [200, { ...view, pools: [{ ...pool, admin: 'drain', targets }] }],
+    })
+    expect(await turnout(admin.url, 'drain', 'shop', 'blue', '--wait', '--timeout', '0s')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('blue: something may be under way through web-2:7, web-3:7'),
+    })
+  })
+
   it('ready --wait waits for what is asked now, and for nobody in maintenance, where nobody is probed', async () => {
     const one = { ...target, ...traffic, drained: false, health: 'healthy' }
     const outcomeOf = async (...targets: object[]) => {

@@ -104,6 +104,7 @@ test('where several instances share a store each of them must say so, and who do
     clock: { ...clock, every },
     self,
     quiet: { ids: () => ids },
+    busy: { told: () => ({}) },
   })
   const signal = new AbortController().signal
   const late = instances.quieted('h-1', 50, signal)
