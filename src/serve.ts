@@ -246,7 +246,8 @@ async function startControlPlane(
   const busy = new BusyPlaces({ control, memory, clock, busyPredecessor })
   const instances = new Instances({ store, control, clock, self: INSTANCE, quiet, busy })
   cleanup.add(() => instances.close())
-  const rollouts = newSeat(core, log, { clock, traffic, commandFolders, busyPredecessor })
+  const { busyElsewhere } = instances
+  const rollouts = newSeat(core, log, { clock, traffic, commandFolders, busyElsewhere, busyPredecessor })
   cleanup.add(() => rollouts.close())
   await startRollouts(rollouts, { store, clock, log })
   store.mayBlock(false)

@@ -45,7 +45,9 @@ import { Standbys } from './standby.ts'
 import type { ToldRollout } from './told.ts'
 import { unreadOnce } from './told-once.ts'
 
-export interface ControllerDeps extends BeginningsDeps {
+type MeansGiven = Pick<Means, 'busyElsewhere' | 'busyPredecessor' | 'find' | 'lookAgain'>
+
+export interface ControllerDeps extends BeginningsDeps, MeansGiven {
   readonly memory: SharedMemory
   /** What happened lately. */
   readonly traffic: Pick<TrafficWindow, 'service'>
@@ -54,9 +56,6 @@ export interface ControllerDeps extends BeginningsDeps {
   readonly name: string
   readonly publish: Publish
   readonly log: Pick<Logger, 'error' | 'warn'>
-  readonly busyPredecessor: Means['busyPredecessor']
-  readonly lookAgain: Means['lookAgain']
-  readonly find: Means['find']
 }
 
 export class Rollouts {

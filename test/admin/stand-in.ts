@@ -140,6 +140,7 @@ export async function startAdmin(changes: Partial<AdminDeps> = {}, withShop = tr
     memory,
     traffic,
     commandFolders: [],
+    busyElsewhere: () => [],
     busyPredecessor: () => null,
     lookAgain() {},
     find: lookup,

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 import { ask } from '../helpers/ask.ts'
+import { startHook } from '../helpers/hook.ts'
 import { http } from '../helpers/http.ts'
 import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
@@ -100,6 +101,45 @@ test.skipIf(REDIS === null)(
     })
     socket.close()
     expect((await removed).draining).toEqual({ ...none, drained: true })
+  },
+  30_000,
+)
+
+test.skipIf(REDIS === null)(
+  'a rolling release replaces a target only once the request through another instance has ended',
+  async () => {
+    const replaced: string[] = []
+    const hook = await startHook(async ({ target }: { target: string }) => {
+      replaced.push(target)
+      return 200
+    })
+    const redis = await startRedis()
+    onTestFinished(() => redis.end())
+    const [slow, other] = [await startSlow(), await startNamed('blue')]
+    const rollout = { strategy: 'rolling', advance: 'time', hooks: [{ at: 'UpdateTarget', url: hook.url }] }
+    const shop = service({ blue: [slow.url, other.url] }, { live: 'blue', split: undefined, rollout })
+    const one = await startProxy({ store: redis.url, services: { shop } })
+    const two = await startProxy({ store: redis.url, services: { shop } })
+    const last = Array.from({ length: 4 }, () => ask(two.port, { path: '/slow' }))
+    await until('some are there', () => slow.waiting.length > 0)
+    await call(one, 'POST', '/v1/services/shop/rollouts', { to: 'blue', version: '2.0' })
+    const gates = async () =>
+      (await call<{ rollouts: { gates: object[] }[] }>(one, 'GET', '/v1/services/shop/rollouts')).rollouts[0].gates
+    await until('it waits', async () => (await gates()).some((gate) => 'gate' in gate && gate.gate === 'idle'))
+    expect(await gates()).toContainEqual(
+      expect.objectContaining({
+        gate: 'idle',
+        at: slow.url,
+        state: 'waiting',
+        reason: expect.stringMatching(/^something may be under way there through \S+:\d+#[0-9a-f]{4}$/),
+      }),
+    )
+    expect(replaced).toEqual([])
+    for (const response of slow.waiting) response.end('slow')
+    await Promise.all(last)
+    await until('it is replaced', () => replaced.length > 0)
+    expect(replaced[0]).toBe(slow.url)
+    await call(one, 'POST', '/v1/services/shop/rollouts/current/abort')
   },
   30_000,
 )

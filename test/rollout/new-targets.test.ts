@@ -82,6 +82,57 @@ test('a target is not replaced while the process before this one still has reque
   expect(clock.steadyMs() - sinceMs).toBeGreaterThanOrEqual(19_000)
 })
 
+test('a target is not replaced while another instance is busy there, which its gates name, for as long as a drain may last', async () => {
+  const urls = [(await startNamed('one')).url, (await startNamed('two')).url]
+  const replaced: string[] = []
+  const hook = await startHook(async ({ target }: { target: string }) => {
+    replaced.push(target)
+    return 200
+  })
+  const shop = { ...rollingShop(urls, hook.url, { advance: 'time' }), drain: { timeout: '20s' } }
+  let others = ['web-2:7']
+  const asked = new Set<string>()
+  const busyElsewhere = (...place: string[]) => {
+    asked.add(place.join(' '))
+    return others
+  }
+  const stood = await stand(memoryStore(), { busyElsewhere }, shop)
+  const { rollouts, clock } = stood
+  onTestFinished(() => rollouts.close())
+  await rollouts.start()
+  await rollouts.begin('shop', { to: 'blue', version: '2.0' }, 'test')
+  const waits = () => rollouts.list('shop')[0].gates.filter(({ gate }) => gate === 'idle')
+  await drivenUntil('the first waits', async () => {
+    clock.move(100)
+    return waits().length > 0
+  })
+  const sentence = 'something may be under way there through web-2:7'
+  expect(waits()).toMatchObject([{ at: urls[0], state: 'waiting', reason: sentence }])
+  for (let looks = 0; looks < 100; looks++) {
+    clock.move(100)
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  expect([replaced, [...asked]]).toEqual([[], [`shop blue ${urls[0]}`]])
+  others = []
+  await drivenUntil('it is replaced', async () => {
+    clock.move(50)
+    return replaced.length > 0
+  })
+  expect(waits()).toMatchObject([{ state: 'passed', reason: null }])
+  others = ['web-2:7']
+  await drivenUntil('the second waits', async () => {
+    clock.move(100)
+    return waits().length > 1
+  })
+  const sinceMs = clock.steadyMs()
+  await drivenUntil('it is replaced after the time of a drain', async () => {
+    clock.move(100)
+    return replaced.length === 2
+  })
+  expect(clock.steadyMs() - sinceMs).toBeGreaterThanOrEqual(18_000)
+  expect(waits()[1]).toMatchObject({ at: urls[1], state: 'passed', reason: `its time is over, and ${sentence}` })
+})
+
 test('a target that was replaced is new when it comes back, and the others are not', async () => {
   const urls = [(await startNamed('one')).url, (await startNamed('two')).url]
   const hook = await startHook(async ({ target }: { target: string }) => {

@@ -60,6 +60,7 @@ export async function stand(
     memory,
     traffic,
     commandFolders: [],
+    busyElsewhere: () => [],
     busyPredecessor: () => null,
     lookAgain() {},
     find: lookup,

@@ -61,6 +61,8 @@ export interface Means {
   readonly find: LookupFunction
   /** The process that this one has replaced, while it still has requests under way, which nobody counts here; else null. */
   busyPredecessor(): number | null
+  /** Names of other instances that may have something under way at a target of this pool, which is out: until they say otherwise. */
+  busyElsewhere(service: string, pool: string, url: string): readonly string[]
 }
 
 /** URLs of the targets of a pool that are ready. */

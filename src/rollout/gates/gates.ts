@@ -61,7 +61,7 @@ interface Notice {
 /** Whoever is told of the end of a rollout is given so long, each time. */
 const NOTIFY_MS = 10_000
 
-export interface GatesDeps extends Pick<Means, 'busyPredecessor' | 'find' | 'lookAgain'> {
+export interface GatesDeps extends Pick<Means, 'busyElsewhere' | 'busyPredecessor' | 'find' | 'lookAgain'> {
   readonly clock: Clock
   /** Folders whose programs hooks may run. */
   readonly commandFolders: readonly string[]
@@ -75,11 +75,13 @@ export class Gates {
   readonly #means: Means
   readonly #end = new AbortController()
 
-  constructor({ clock, commandFolders, traffic, busyPredecessor, find, lookAgain, stillLeads }: GatesDeps) {
+  constructor(deps: GatesDeps) {
+    const { clock, commandFolders, traffic, busyElsewhere, busyPredecessor, find, lookAgain, stillLeads } = deps
     this.#means = {
       async assertLeads() {
         if (!(await stillLeads())) throw new TurnoutError('conflict', `Nobody is told from here: ${THERE}.`)
       },
+      busyElsewhere,
       busyPredecessor,
       find,
       lookAgain,

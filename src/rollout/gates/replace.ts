@@ -15,6 +15,7 @@ import { batchOf } from '../rolling.ts'
 import { isForNow, StoreWait } from '../store-wait.ts'
 import { assertVersion } from './answer-checks.ts'
 import { type About, GateClosed, type Means } from './gate.ts'
+import type { OpenGate } from './gate-log.ts'
 import { callHooks } from './hooks.ts'
 import { allPlacesOf } from './places.ts'
 
@@ -23,6 +24,8 @@ const LOOK_MS = 50
 const ROOM_WITHIN_MS = 60_000
 /** How long after its update a target must be healthy, where the settings do not say. */
 export const HEALTHY_WITHIN = '60s'
+/** Other instances that are waited for longer are named: all need a moment to hear that a target is out, and to say that it is at rest. */
+const TOLD_MS = 1_000
 /** Time for requests that came in the last moment before a target was set aside. */
 const LAST_MS = 2_000
 /** Between two tries while the store is away. */
@@ -117,17 +120,32 @@ async function drainOne(url: string, about: About, means: Means, signal: AbortSi
   await idle(url, durationMs(targets.spec?.drain.timeout ?? '0s'), about, means, signal)
 }
 
-/** Waits until nothing is in flight at the target, for so long at most; what the process before this one has there is not counted here. */
+/**
+ * Waits until nothing is in flight at the target, for so long at most; what the process before this one has there is not counted here, and others
+ * say it of themselves. Those that are waited for are named.
+ */
 async function idle(
   url: string,
   withinMs: number,
-  { targets }: About,
-  { steadyMs, pause, busyPredecessor }: Means,
+  { targets, service, rollout, log }: About,
+  { steadyMs, pause, busyPredecessor, busyElsewhere }: Means,
   signal: AbortSignal,
 ): Promise<void> {
-  const untilMs = steadyMs() + withinMs
-  const isBusy = () => targets.inFlight(url) > 0 || busyPredecessor() !== null
-  while (isBusy() && steadyMs() < untilMs) await pause(LOOK_MS, signal)
+  const fromMs = steadyMs()
+  let wait: OpenGate | null = null
+  for (;;) {
+    const isBusyHere = targets.inFlight(url) > 0 || busyPredecessor() !== null
+    const others = isBusyHere ? [] : busyElsewhere(service, rollout.to, url)
+    const isBusy = isBusyHere || others.length > 0
+    const forMs = steadyMs() - fromMs
+    const what = others.length === 0 ? null : `something may be under way there through ${others.join(', ')}`
+    if (!isBusy || forMs >= withinMs) return wait?.end('passed', what && `its time is over, and ${what}`)
+    if (what !== null && forMs >= TOLD_MS) {
+      wait ??= log.begin('idle', url)
+      wait.say(what)
+    }
+    await pause(LOOK_MS, signal)
+  }
 }
 
 async function update(url: string, isUndone: boolean, about: About, means: Means, signal: AbortSignal): Promise<void> {
