@@ -32,6 +32,8 @@ import { FORMAT, ofNewer } from './store.ts'
 const LINKS_MAX = 40
 /** What SQLite keeps beside a file; without that file it means nothing. */
 const BESIDE = ['-wal', '-shm', '-journal'] as const
+/** What tells each of them from another one of the same name. */
+export type Beside = readonly (number | undefined)[]
 
 /** The file that a path leads to, also through symbolic links to what is not there yet. */
 export function fileAt(path: string): string {
@@ -85,11 +87,15 @@ function expectFolder(file: string): void {
 
 /** Throws unless the file is one that can be written, and a store that we know; writes nothing. */
 function lookAt(file: string, busyMs: number): void {
+  expectBytes(file)
+  examineBefore(file, busyMs)
+}
+
+function expectBytes(file: string): void {
   const stats = statSync(file)
   if (stats.isDirectory()) throw storeFault(file, 'is a folder')
   if (stats.size === 0) throw storeFault(file, `is empty, which no store is; ${RESTORE}`)
   accessSync(file, constants.R_OK | constants.W_OK)
-  examineBefore(file, busyMs)
 }
 
 /**
@@ -106,18 +112,59 @@ export function remake(database: DatabaseSync, file: string): boolean {
   })
 }
 
+/** Which files SQLite keeps beside this one just now. */
+export const besideOf = (file: string): Beside => BESIDE.map((suffix) => identityOf(file + suffix))
+
 /**
  * Closes the connection to a file that no longer has its name, since another one has it. What SQLite keeps beside a file goes by
  * the name alone; left there, it would be taken for a part of the new one.
+ *
+ * - Only what was there when the connection was opened (`beside`) goes. Whatever else has the names is that of a process that was here
+ *   before us: it writes to the new file through it, and has perhaps answered for what stands in nothing else.
+ * - It goes only while nobody has the new file open. One who opened it before ours was gone writes to it through ours, and
+ *   taking that into our file, or away, would lose it. Then this throws that it is locked, and the connection stays as it is.
  */
-export function leave(database: DatabaseSync, file: string): void {
+export function leave(database: DatabaseSync, file: string, beside: Beside, busyMs: number): void {
+  const ours = () =>
+    BESIDE.filter((suffix, n) => beside[n] !== undefined && identityOf(file + suffix) === beside[n]).map(
+      (suffix) => file + suffix,
+    )
+  if (ours().length > 0 && existsSync(file)) {
+    expectBytes(file)
+    alone(file, busyMs, () => {
+      empty(database)
+      for (const path of ours()) rmSync(path, { force: true })
+    })
+  } else empty(database)
+  database.close()
+}
+
+/** Takes what is beside the file into it, for the case that somebody gives it back its name. */
+function empty(database: DatabaseSync): void {
   try {
     database.exec('PRAGMA wal_checkpoint(TRUNCATE)')
-  } finally {
-    database.close()
+  } catch {
+    // It may be for this that another one was put in its place.
   }
-  if ((statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0) return
-  for (const suffix of BESIDE) rmSync(file + suffix, { force: true })
+}
+
+/**
+ * Runs `work` while no other connection has the file open, and none can come to read it; throws that it is locked when one has. It is reached
+ * by a name of its own, since SQLite would take up what lies beside the real one.
+ */
+function alone(file: string, busyMs: number, work: () => void): void {
+  const name = `${file}-alone-${process.pid}`
+  rmSync(name, { force: true })
+  linkSync(file, name)
+  let database: DatabaseSync | null = null
+  try {
+    database = connect(name, busyMs)
+    database.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE')
+    work()
+  } finally {
+    database?.close()
+    rmSync(name, { force: true })
+  }
 }
 
 /** Runs `work` in one immediate transaction; nothing of it stays when it throws. */
@@ -212,6 +259,8 @@ function prepare(database: DatabaseSync, file: string): void {
   })
   if (migrated) shrink(database)
   database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF')
+  // What is kept beside it is there from the first look on, and has to be known (`besideOf`).
+  database.exec('SELECT count(*) FROM sqlite_schema')
 }
 
 /** An earlier layout was a hundred times as large. While another process uses the file this cannot be done, and need not. */

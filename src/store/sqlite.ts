@@ -19,7 +19,17 @@ import type { ServiceObserved } from '../table/status.ts'
 import { changesBetween, changesOf, servicesOf, type Undo, undo } from './parts.ts'
 import { auditEntry, positionOf, presentParts, writeRevision } from './sqlite-document.ts'
 import { parsed, storeFault, translated } from './sqlite-faults.ts'
-import { bytesOf, fileAt, identityOf, inTransaction, leave, openFile, remake } from './sqlite-file.ts'
+import {
+  type Beside,
+  besideOf,
+  bytesOf,
+  fileAt,
+  identityOf,
+  inTransaction,
+  leave,
+  openFile,
+  remake,
+} from './sqlite-file.ts'
 import { LiveLock } from './sqlite-live.ts'
 import { all, first, prepareAll, type Row, type Statements } from './sqlite-statements.ts'
 import {
@@ -38,6 +48,7 @@ interface Connection {
   readonly database: DatabaseSync
   readonly run: Statements
   readonly identity: number | undefined
+  readonly beside: Beside
 }
 
 /** Opens or creates the file (its folder must exist). Throws `store_unavailable` when it cannot be read and written. */
@@ -240,9 +251,10 @@ class SqliteStore implements Store {
     if (present !== null && (identity === undefined || present.identity === identity)) return present
     if (identity === undefined) throw storeFault(this.#file, DELETED)
     if (present !== null) {
-      this.#carried = all(present.run.named)
+      const named = all(present.run.named)
+      leave(present.database, this.#file, present.beside, this.#busyMs)
       this.#connection = null
-      leave(present.database, this.#file)
+      this.#carried = named
     }
     this.#connection = open(this.#file, this.#busyMs)
     return this.#connection
@@ -253,5 +265,5 @@ const DELETED = 'was deleted; the next change writes it anew'
 
 function open(file: string, busyMs: number): Connection {
   const database = openFile(file, busyMs)
-  return { database, run: prepareAll(database), identity: identityOf(file) }
+  return { database, run: prepareAll(database), identity: identityOf(file), beside: besideOf(file) }
 }

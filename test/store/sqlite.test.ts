@@ -496,6 +496,34 @@ describe('when the file changes under us', () => {
     expect(await again.get('keys')).toBe('ours')
   })
 
+  /** Puts a copy of what is stored now in the place of the file, once `meanwhile` is over. */
+  async function putCopyBack(meanwhile: () => Promise<unknown>): Promise<void> {
+    const copy = new DatabaseSync(file())
+    copy.exec(`VACUUM INTO '${join(folder, 'copy.db')}'`)
+    copy.close()
+    const inWal = new DatabaseSync(join(folder, 'copy.db'))
+    inWal.exec('PRAGMA journal_mode = WAL')
+    inWal.close()
+    await meanwhile()
+    renameSync(join(folder, 'copy.db'), file())
+  }
+
+  test('two stores follow the one that is put in its place, and stay together', async () => {
+    const [first, second] = [await open(), await open()]
+    const early = await commitAll(first, 2)
+    await putCopyBack(() => first.commit(early, entry(3)))
+    expect(await first.position()).toEqual(early)
+    expect(await second.position()).toEqual(early)
+
+    const third = await first.commit(early, entry(3))
+    expect(await second.position()).toEqual(third)
+    const fourth = await second.commit(third, entry(4))
+    expect(await first.load()).toEqual({ position: fourth, ...document(4) })
+    await first.close()
+    await second.close()
+    expect(await (await open()).load()).toEqual({ position: fourth, ...document(4) })
+  })
+
   test('something else in its place is told, and the store is back when it is', async () => {
     const store = await open()
     const position = await commitAll(store, 2)
