@@ -123,6 +123,7 @@ export const besideOf = (file: string): Beside => BESIDE.map((suffix) => identit
  *   before us: it writes to the new file through it, and has perhaps answered for what stands in nothing else.
  * - It goes only while nobody has the new file open. One who opened it before ours was gone writes to it through ours, and
  *   taking that into our file, or away, would lose it. Then this throws that it is locked, and the connection stays as it is.
+ *   That somebody did so and has ended since cannot be told: so nobody should, which README says.
  */
 export function leave(database: DatabaseSync, file: string, beside: Beside, busyMs: number): void {
   const ours = () =>

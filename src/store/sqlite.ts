@@ -208,8 +208,19 @@ class SqliteStore implements Store {
   async close(): Promise<void> {
     this.#isClosed = true
     this.#live.release()
-    this.#connection?.database.close()
+    const present = this.#connection
     this.#connection = null
+    if (present === null) return
+    try {
+      // One that came in its place a moment ago would be opened next with what SQLite then leaves beside it: its contents undone.
+      if (identityOf(this.#file) !== present.identity) {
+        leave(present.database, this.#file, present.beside, this.#busyMs)
+      }
+    } catch {
+      // Nothing may be taken away, or nobody can tell.
+    } finally {
+      if (present.database.isOpen) present.database.close()
+    }
   }
 
   #read<T>(work: (run: Statements) => T): T {

@@ -514,7 +514,6 @@ describe('when the file changes under us', () => {
     await putCopyBack(() => first.commit(early, entry(3)))
     expect(await first.position()).toEqual(early)
     expect(await second.position()).toEqual(early)
-
     const third = await first.commit(early, entry(3))
     expect(await second.position()).toEqual(third)
     const fourth = await second.commit(third, entry(4))
@@ -522,6 +521,26 @@ describe('when the file changes under us', () => {
     await first.close()
     await second.close()
     expect(await (await open()).load()).toEqual({ position: fourth, ...document(4) })
+  })
+
+  test('another one that comes just before the end is what is found at the next start', async () => {
+    const store = await open()
+    const early = await commitAll(store, 2)
+    await putCopyBack(() => store.commit(early, entry(3)))
+    await store.close()
+    expect(readdirSync(folder)).toEqual(['turnout.db'])
+    expect(await (await open()).load()).toEqual({ position: early, ...document(2) })
+  })
+
+  test('another one that comes after a deleted one has ended is what is found at the next start', async () => {
+    const store = await open()
+    const early = await commitAll(store, 2)
+    await putCopyBack(async () => {
+      await store.commit(early, entry(3))
+      rmSync(file())
+      await store.close()
+    })
+    expect(await (await open()).load()).toEqual({ position: early, ...document(2) })
   })
 
   test('something else in its place is told, and the store is back when it is', async () => {
