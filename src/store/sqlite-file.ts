@@ -203,9 +203,12 @@ function makeAt(file: string, fill: (temporary: string) => void): boolean {
   closeSync(openSync(temporary, 'wx', 0o600))
   try {
     fill(temporary)
-    // What stands beside it would be that of whoever has made it.
+    // Known before nothing was found: what comes beside it from then on is that of whoever has made it.
+    const left = BESIDE.map((suffix) => birthOf(file + suffix))
     if (existsSync(file)) return false
-    for (const suffix of BESIDE) rmSync(file + suffix, { force: true })
+    BESIDE.forEach((suffix, n) => {
+      if (left[n] !== undefined && birthOf(file + suffix) === left[n]) rmSync(file + suffix, { force: true })
+    })
     linkSync(temporary, file)
     return true
   } catch (error) {
@@ -214,6 +217,12 @@ function makeAt(file: string, fill: (temporary: string) => void): boolean {
   } finally {
     rmSync(temporary, { force: true })
   }
+}
+
+/** As `identityOf`, for one that nobody has open: a new one may get the number of one that was deleted. */
+function birthOf(path: string): string | undefined {
+  const stats = statSync(path, { throwIfNoEntry: false })
+  return stats && `${stats.ino} ${stats.birthtimeMs}`
 }
 
 /** Looks at a file through a connection that cannot write. */

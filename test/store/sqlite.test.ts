@@ -134,6 +134,33 @@ test('who makes a file that another has made meanwhile takes nothing of it away'
   third.close()
 })
 
+test('who makes a file leaves what another has brought beside it after nothing was found there', () => {
+  const first = openFile(file())
+  const theirs = join(folder, 'theirs.db')
+  openFile(theirs).close()
+  rmSync(file())
+  const { existsSync } = fs
+  let other: ReturnType<typeof openFile> | null = null
+  fs.existsSync = (path) => {
+    const isThere = existsSync(path)
+    if (path === file() && !isThere && other === null) {
+      for (const suffix of ['-wal', '-shm']) rmSync(file() + suffix)
+      renameSync(theirs, file())
+      other = openFile(file())
+    }
+    return isThere
+  }
+  syncBuiltinESMExports()
+  try {
+    expect(remake(first, file())).toBe(false)
+  } finally {
+    fs.existsSync = existsSync
+    syncBuiltinESMExports()
+  }
+  expect(readdirSync(folder).sort()).toEqual(['turnout.db', 'turnout.db-shm', 'turnout.db-wal'])
+  other!.close()
+})
+
 test('the second of two writers is told that the revision has moved', async () => {
   const [one, other] = [await open(), await open()]
   const position = await one.commit(NOWHERE, entry(1))
@@ -521,6 +548,24 @@ describe('when the file changes under us', () => {
     await first.close()
     await second.close()
     expect(await (await open()).load()).toEqual({ position: fourth, ...document(4) })
+  })
+
+  test('nothing is taken away while another process has opened the other one with it; we follow once it is free', async () => {
+    const store = await open()
+    const position = await commitAll(store, 2)
+    await putCopyBack(async () => {})
+    const log = statSync(`${file()}-wal`)
+    const child = spawn(process.execPath, [HOLDER, `sqlite:${file()}`], { stdio: ['ignore', 'pipe', 'inherit'] })
+    try {
+      await once(child.stdout, 'data')
+      store.mayBlock(false)
+      await expect(store.position()).rejects.toBeInstanceOf(StoreBusy)
+      expect(statSync(`${file()}-wal`)).toMatchObject({ ino: log.ino, size: log.size })
+    } finally {
+      child.kill('SIGKILL')
+      await once(child, 'exit')
+    }
+    expect(await store.commit(position, entry(3))).toMatchObject({ revision: 3 })
   })
 
   test('another one that comes just before the end is what is found at the next start', async () => {
