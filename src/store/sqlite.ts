@@ -275,6 +275,12 @@ class SqliteStore implements Store {
 const DELETED = 'was deleted; the next change writes it anew'
 
 function open(file: string, busyMs: number): Connection {
+  const before = identityOf(file)
   const database = openFile(file, busyMs)
-  return { database, run: prepareAll(database), identity: identityOf(file), beside: besideOf(file) }
+  const identity = identityOf(file)
+  if (before === undefined || before === identity)
+    return { database, run: prepareAll(database), identity, beside: besideOf(file) }
+  // Another one has come in its place meanwhile: of which of them this connection is, nobody can tell.
+  database.close()
+  return open(file, busyMs)
 }
