@@ -21,7 +21,7 @@ import type { Explain } from './explain.ts'
 
 export interface AdminDeps {
   readonly control: Control
-  readonly store: Pick<Store, 'isShared' | 'revisions'>
+  readonly store: Pick<Store, 'hasOthers' | 'revisions'>
   /** What `/metrics` answers. */
   readonly exposition: Pick<Exposition, 'contentType' | 'text'>
   readonly memory: SharedMemory

@@ -130,7 +130,7 @@ export async function switchUnderHold(
 
 /** What is under way in a process that uses the same file nobody tells; where instances tell each other, they are waited for. */
 async function assertAllSeen({ instances, store }: Deps, force: boolean): Promise<void> {
-  if (force || instances.told().length > 1 || !(await store.isShared())) return
+  if (force || instances.told().length > 1 || !(await store.hasOthers())) return
   const why = 'Another process uses the same store, and nobody can see here what is under way in it'
   throw new TurnoutError('conflict', `${why}. Nobody was held; with force it is done all the same.`)
 }

@@ -119,6 +119,7 @@ class MemoryStore implements Store {
     return kept
   }
   isShared = async (): Promise<boolean> => false
+  hasOthers = this.isShared
   yield = async (): Promise<void> => {}
   mayBlock = (): void => {}
   close = async (): Promise<void> => {}

@@ -178,6 +178,11 @@ export class RedisStore implements Remote {
     return !(await this.#lead.take())
   }
 
+  /** As far as it leads; the others tell of themselves (`fleet`). */
+  hasOthers(): Promise<boolean> {
+    return this.isShared()
+  }
+
   yield(isYielded: boolean): Promise<void> {
     return this.#lead.yield(isYielded)
   }

@@ -192,6 +192,7 @@ export class SnapshotStore implements Store {
   revision: Store['revision'] = (revision) => this.#remote.revision(revision)
   saveObserved: Store['saveObserved'] = (services) => this.#remote.saveObserved(services)
   isShared: Store['isShared'] = () => this.#remote.isShared()
+  hasOthers: Store['hasOthers'] = () => this.#remote.hasOthers()
   yield: Store['yield'] = (isYielded) => this.#remote.yield(isYielded)
   mayBlock: Store['mayBlock'] = (isAllowed) => this.#remote.mayBlock(isAllowed)
   observed: Store['observed'] = (evenOfOthers) =>

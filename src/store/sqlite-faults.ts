@@ -25,6 +25,9 @@ const BUSY: ReadonlySet<number> = new Set([5, 6])
 /** Extended codes: a file that was left in the middle of a write, which only a connection that may write can set right. */
 const NEEDS_RECOVERY: ReadonlySet<number> = new Set([264, 520, 776])
 
+/** Another connection has the lock. */
+export const isLocked = (error: unknown): boolean => BUSY.has(primaryOf(error) ?? 0)
+
 /** Stored text that cannot be read. */
 export class Unreadable extends Error {}
 
@@ -35,7 +38,7 @@ export function translated<T>(file: string, work: () => T): T {
   } catch (error) {
     if (isTurnoutError(error)) throw error
     const fault = storeFault(file, reasonOf(error))
-    throw BUSY.has(primaryOf(error) ?? 0) ? new StoreBusy(fault.message) : fault
+    throw isLocked(error) ? new StoreBusy(fault.message) : fault
   }
 }
 

@@ -9,12 +9,15 @@
  */
 import type { DatabaseSync } from 'node:sqlite'
 import { loadSqlite } from './sqlite-driver.ts'
+import { isLocked } from './sqlite-faults.ts'
 import { identityOf } from './sqlite-file.ts'
+import { OthersLock } from './sqlite-others.ts'
 
 /** The lock of a store file. */
 export class LiveLock {
   readonly #path: string
   readonly #lost: () => void
+  readonly #others: OthersLock
   #database: DatabaseSync | null = null
   /** The file that is open. */
   #identity: number | undefined
@@ -26,6 +29,7 @@ export class LiveLock {
   /** Calls `lost` when another process has it that was ours. */
   constructor(file: string, lost: () => void) {
     this.#path = `${file}-live`
+    this.#others = new OthersLock(file)
     this.#lost = lost
   }
 
@@ -39,6 +43,8 @@ export class LiveLock {
     if (this.#database !== null && this.#found() !== this.#identity) this.#leave()
     const isOurs = this.#isHeld || this.#lock(wasOurs ?? true)
     this.#isOurs = isOurs
+    if (isOurs) this.#others.release()
+    else this.#others.hold()
     if (wasOurs === true && !isOurs) this.#lost()
     return isOurs
   }
@@ -48,13 +54,18 @@ export class LiveLock {
     return this.#isOurs === true && this.take()
   }
 
+  /** Whether any other process is there, whichever was first. */
+  hasOthers(): boolean {
+    return !this.take() || this.#others.isHeld()
+  }
+
   #lock(otherwise: boolean): boolean {
     try {
       this.#database ??= this.#open()
       this.#database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
       this.#isHeld = true
     } catch (error) {
-      return ((error as { errcode?: number }).errcode ?? 0) % 256 !== LOCKED && otherwise
+      return !isLocked(error) && otherwise
     }
     return true
   }
@@ -88,9 +99,7 @@ export class LiveLock {
 
   release(): void {
     this.#leave()
+    this.#others.release()
     this.#isOurs = null
   }
 }
-
-/** SQLITE_BUSY. */
-const LOCKED = 5

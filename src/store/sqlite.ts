@@ -188,6 +188,10 @@ class SqliteStore implements Store {
     return !this.#live.take()
   }
 
+  async hasOthers(): Promise<boolean> {
+    return this.#live.hasOthers()
+  }
+
   onLeadLost(lost: (dropped: () => void) => void): void {
     this.#leadLost = () => lost(() => {})
   }

@@ -252,8 +252,10 @@ export interface Store {
   put(key: string, value: string | null): Promise<void>
   /** Keeps a named value where there is none; gives the one that is kept. */
   putIfAbsent(key: string, value: string): Promise<string>
-  /** True when another live process uses the same store. */
+  /** True when another live process uses the same store, and was first: what one process does for all is done there. */
   isShared(): Promise<boolean>
+  /** True when any other live process uses the same store. */
+  hasOthers(): Promise<boolean>
   /**
    * Calls `lost` when this process was the first of those that have opened a store on this machine, and another one is by now. Unlike with
    * `Fleet.onLeadLost` nothing is refused meanwhile: it is noticed whenever the store is asked for its position or who leads, and what was under way

@@ -64,7 +64,7 @@ test('a release that could not be stored says that the requests go on', async ()
 })
 
 test('a switch under a hold holds nobody while another process uses the same file, whose requests nobody sees here; with force it does', async () => {
-  const store = Object.assign(memoryStore(), { isShared: async () => true })
+  const store = Object.assign(memoryStore(), { hasOthers: async () => true })
   const { call } = await startAdmin({
     store,
     instances: { ...ALONE, quieted: async () => [] },

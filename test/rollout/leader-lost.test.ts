@@ -84,6 +84,7 @@ function storeOf(world: World, who: number): Store {
     put: (key, value) => write(LEADERS_KEYS.test(key), value, () => shared.put(key, value)),
     putIfAbsent: (key, value) => shared.putIfAbsent(key, value),
     isShared: async () => world.leader !== who,
+    hasOthers: async () => world.leader !== who,
     yield: async () => {},
     mayBlock() {},
     close: async () => {},

@@ -612,6 +612,29 @@ describe('another live process on the same file', () => {
     expect(await store.isShared()).toBe(false)
   })
 
+  test('is known to the first, too, as long as it lives', async () => {
+    const store = await open()
+    expect([await store.isShared(), await store.hasOthers()]).toEqual([false, false])
+    const child = spawn(process.execPath, [HOLDER, `sqlite:${file()}`], { stdio: ['ignore', 'pipe', 'inherit'] })
+    await once(child.stdout, 'data')
+    expect([await store.isShared(), await store.hasOthers()]).toEqual([false, true])
+    expect(await store.hasOthers()).toBe(true)
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+    expect(await store.hasOthers()).toBe(false)
+  })
+
+  test('is known to the first when it has become the first by the end of the one before', async () => {
+    const [first, second, third] = [await open(), await open(), await open()]
+    for (const store of [first, second, third]) await store.isShared()
+    const known = (...stores: readonly Store[]) => Promise.all(stores.map((store) => store.hasOthers()))
+    expect(await known(first, second, third)).toEqual([true, true, true])
+    await first.close()
+    expect(await known(second, third)).toEqual([true, true])
+    await third.close()
+    expect(await known(second)).toEqual([false])
+  })
+
   test('stays the first when the files are taken away, and who was faster is the only one', async () => {
     const lost = vi.fn()
     const [first, second] = [await open(), await open()]
