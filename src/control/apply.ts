@@ -18,14 +18,22 @@ import { targetUrl } from '../config/target-url.ts'
 import { TurnoutError } from '../errors.ts'
 import type { PoolIntent, ServiceIntent } from '../table/status.ts'
 import { withAllotments } from './allotments.ts'
-import { doneBy, mayMove, poolShiftAfter, splitEnd } from './ended.ts'
+import { begunAs, doneBy, hasMoved, mayMove, poolShiftAfter, previousOf, splitEnd } from './ended.ts'
 import { withFallback } from './fallback.ts'
 import { held, released, underHold } from './holding.ts'
 import { maintained } from './maintaining.ts'
 import { withMergedFile } from './merged-file.ts'
 import { partOf, withPart } from './part.ts'
 import { patched } from './patched.ts'
-import { type Content, canonical, reconcileAll, reconcileService, sameWeights, splitOf } from './reconcile.ts'
+import {
+  type Content,
+  canonical,
+  reconcileAll,
+  reconcileService,
+  sameWeights,
+  splitOf,
+  stillPossible,
+} from './reconcile.ts'
 import { Issuer } from './releases.ts'
 import { withReleasesOf } from './restored.ts'
 import { keptPools } from './standby-guard.ts'
@@ -175,16 +183,21 @@ function shift(content: Content, change: Shift, nowMs: number, tools: ChangeTool
   const { trial: tried, done: _done, ...rest } = intentOf(next, service)
   const releases = new Issuer(next.releases)
   const ended = splitEnd(present, change)
-  const release = ended === undefined ? rest.release : releases.next()
+  const moved = hasMoved(present, splitOf(spec))
+  const release = ended === undefined || (ended === 'back' && !moved) ? rest.release : releases.next()
+  let { previous } = rest
+  if (ended === 'done') previous = { weights: before, release: rest.release }
+  if (ended === 'back') previous = stillPossible(previousOf(present, moved, previous, releases), spec)
   const intent = {
     ...rest,
     pools: ended === 'done' ? keptPools(rest.pools, change, nowMs) : rest.pools,
     release,
-    previous:
-      ended === undefined ? rest.previous : ended === 'done' ? { weights: before, release: rest.release } : null,
+    previous,
     // It moves nothing where nothing is tried any more.
     ...(ends === 'done' && { done: doneBy(change, release, present.trial!, spec) }),
-    ...(trial === null ? {} : { trial: { ...trial, tried: tried?.tried ?? readyIn(rest.pools[trial.pool]), before } }),
+    ...(trial === null
+      ? {}
+      : { trial: { ...trial, ...begunAs(present, tried ?? { tried: readyIn(rest.pools[trial.pool]) }, change) } }),
   }
   if (equalJson(intent, intentOf(next, service))) return next
   return withIntent({ ...next, releases: releases.given }, service, intent)

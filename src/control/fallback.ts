@@ -5,14 +5,14 @@
  *
  * - A switch makes one, and so does a rollout that is done, and any change after which none of the pools has traffic that had it before. Shifting weights makes none:
  *   a canary that goes back to 0 is not what the rest should fall back to.
- * - `back` ends it, and so does a rollout that is rolled back: what people went back from is no help.
+ * - `back` ends it: what people went back from is no help. After a rollout that has gone back it is what it was before, but for the pool that was tried.
  * - A pool ends it by having weight again, by going, and by holding something else: that is the next release, not the last.
  */
 import type { Change } from '../change.ts'
 import { mapNamed, own } from '../config/record.ts'
 import type { ServiceSpec } from '../config/schema.ts'
 import type { ServiceIntent } from '../table/status.ts'
-import { splitEnd } from './ended.ts'
+import { splitEnd, standbyOf } from './ended.ts'
 import { type Content, holdsOther, splitOf } from './reconcile.ts'
 import { touchedBy } from './touched.ts'
 
@@ -24,12 +24,13 @@ export function withFallback(before: Content, after: Content, change: Change): C
     if (now === old || was === undefined || old === undefined) return now
     const present = old.fallback ?? NONE
     const ends = change.kind === 'shift' ? splitEnd(old, change) : undefined
-    const next = fallbackAfter(present, was, after.services[name], change.kind, ends)
-    if (next.length === 0 && now.fallback === undefined) return now
-    const { fallback: _fallback, ...rest } = now
+    const next = fallbackAfter(ends === 'back' ? standbyOf(old) : present, was, after.services[name], change.kind, ends)
+    const kept = withEarlier(now, was, after.services[name])
+    if (next.length === 0 && kept.fallback === undefined) return kept
+    const { fallback: _fallback, ...rest } = kept
     if (next.length === 0) return rest
-    return next.length === now.fallback?.length && next.every((pool, n) => pool === now.fallback?.[n])
-      ? now
+    return next.length === kept.fallback?.length && next.every((pool, n) => pool === kept.fallback?.[n])
+      ? kept
       : { ...rest, fallback: next }
   })
   return intents === after.intents ? after : { ...after, intents }
@@ -45,11 +46,21 @@ function fallbackAfter(
   ends: 'done' | 'back' | undefined,
 ): readonly string[] {
   const [had, has] = [weighted(was), weighted(is)]
-  if (kind === 'back' || ends === 'back') return NONE
+  if (kind === 'back') return NONE
   const left = had.filter((pool) => !has.includes(pool))
-  const switched = left.length > 0 && (kind === 'switch' || ends === 'done' || left.length === had.length)
+  const switched =
+    left.length > 0 && ends !== 'back' && (kind === 'switch' || ends === 'done' || left.length === had.length)
   const pools = switched ? left : present
   return pools.filter((pool) => !has.includes(pool) && holdsTheSame(was, is, pool))
+}
+
+/** What was the hot standby before a rollout is none after it either once it holds something else. */
+function withEarlier(intent: ServiceIntent, was: ServiceSpec, is: ServiceSpec): ServiceIntent {
+  const { trial } = intent
+  if (trial?.earlier === undefined) return intent
+  const fallback = trial.earlier.fallback.filter((pool) => holdsTheSame(was, is, pool))
+  if (fallback.length === trial.earlier.fallback.length) return intent
+  return { ...intent, trial: { ...trial, earlier: { ...trial.earlier, fallback } } }
 }
 
 function holdsTheSame(was: ServiceSpec, is: ServiceSpec, pool: string): boolean {

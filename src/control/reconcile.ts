@@ -169,7 +169,7 @@ export function sameWeights(a: Weights, b: Weights): boolean {
 }
 
 /** A split is not one to go back to when a pool that it gave traffic to is gone. */
-function stillPossible(previous: ServiceIntent['previous'], spec: ServiceSpec): ServiceIntent['previous'] {
+export function stillPossible(previous: ServiceIntent['previous'], spec: ServiceSpec): ServiceIntent['previous'] {
   if (previous === null) return null
   const gone = Object.entries(previous.weights).some(([pool, weight]) => weight > 0 && !Object.hasOwn(spec.pools, pool))
   return gone ? null : previous

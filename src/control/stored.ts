@@ -19,8 +19,8 @@ import type { StoredContent } from '../store/store.ts'
 import { BUCKETS } from '../table/bucket.ts'
 import type { Hold } from '../table/hold.ts'
 import type { MaintenanceIntent } from '../table/maintenance.ts'
-import type { PoolIntent, ServiceIntent, TargetIntent } from '../table/status.ts'
-import type { AdminState, Allotment, BucketRange, Trial } from '../table/types.ts'
+import type { BegunTrial, PoolIntent, ServiceIntent, TargetIntent } from '../table/status.ts'
+import type { AdminState, Allotment, BucketRange } from '../table/types.ts'
 import { type Base, NOTHING, reconcileService } from './reconcile.ts'
 import { Issuer, type Releases } from './releases.ts'
 
@@ -144,7 +144,7 @@ const isRelease = (value: unknown): value is string =>
 const isMark = (value: unknown): value is string => typeof value === 'string' && /^[A-Za-z0-9]{1,16}$/.test(value)
 const isPools = (value: unknown, pools: ServiceSpec['pools']): value is readonly string[] =>
   Array.isArray(value) && value.every((name) => typeof name === 'string' && Object.hasOwn(pools, name))
-const isTrial = (value: unknown, pools: ServiceSpec['pools']): value is Trial =>
+const isTrial = (value: unknown, pools: ServiceSpec['pools']): value is BegunTrial =>
   isRecord(value) &&
   typeof value['pool'] === 'string' &&
   Object.hasOwn(pools, value['pool']) &&
@@ -155,7 +155,14 @@ const isTrial = (value: unknown, pools: ServiceSpec['pools']): value is Trial =>
   (value['before'] === undefined || isWeights(value['before'])) &&
   (value['earlyCloseMs'] === undefined || isTime(value['earlyCloseMs'])) &&
   (value['asks'] === undefined || typeof value['asks'] === 'boolean') &&
-  isListOf(value['failing'], (range) => Array.isArray(range) && range.length === 2 && range.every(isCount))
+  isListOf(value['failing'], (range) => Array.isArray(range) && range.length === 2 && range.every(isCount)) &&
+  (value['hasMoved'] === undefined || typeof value['hasMoved'] === 'boolean') &&
+  (value['earlier'] === undefined || isEarlier(value['earlier']))
+const isEarlier = (value: unknown): boolean =>
+  isRecord(value) &&
+  (value['previous'] === null || previousOf(value['previous']) !== null) &&
+  Array.isArray(value['fallback']) &&
+  value['fallback'].every((pool) => typeof pool === 'string')
 const isDone = (value: unknown): value is NonNullable<ServiceIntent['done']> =>
   isRecord(value) &&
   typeof value['rollout'] === 'string' &&

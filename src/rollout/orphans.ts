@@ -16,7 +16,7 @@ import type { Clock } from '../clock.ts'
 import { equalJson, own } from '../config/record.ts'
 import type { ServiceSpec, Weights } from '../config/schema.ts'
 import { isTurnoutError } from '../errors.ts'
-import type { Trial } from '../table/types.ts'
+import type { BegunTrial } from '../table/status.ts'
 import type { Archive } from './archive.ts'
 import type { Seen } from './elsewhere.ts'
 import type { Gates } from './gates/gates.ts'
@@ -42,8 +42,8 @@ export function claimsOf(
   seen: ReadonlyMap<string, Seen>,
   { services, status }: Pick<Snapshot, 'services' | 'status'>,
 ): Claim[] {
-  const trialOf = (service: string): Trial | undefined => own(status, service)?.trial
-  const isOf = ({ rollout }: Kept, trial: Trial | undefined) =>
+  const trialOf = (service: string): BegunTrial | undefined => own(status, service)?.trial
+  const isOf = ({ rollout }: Kept, trial: BegunTrial | undefined) =>
     trial === undefined || trial.rollout === undefined || trial.rollout === rollout.id
   // Where none is known to run, what is kept of one says how it is to end.
   const stored = open.filter((kept) => isOf(kept, trialOf(kept.service)))
@@ -65,7 +65,7 @@ export function claimsOf(
 }
 
 /** Whether the split has moved on since a rollout was kept so; the move that it was about to make may have been made. */
-function isOlder({ rollout, step }: Kept, trial: Trial | undefined, split: Weights): boolean {
+function isOlder({ rollout, step }: Kept, trial: BegunTrial | undefined, split: Weights): boolean {
   if (trial === undefined || trial.step <= step || rollout.state === 'rollingBack') return false
   const { before, to, weight, works, phase } = rollout
   if (works > 1 && phase !== 'moving') return true
@@ -111,7 +111,7 @@ async function free(
   gates: Pick<Gates, 'notify'>,
   service: string,
   spec: ServiceSpec,
-  trial: Trial,
+  trial: BegunTrial,
 ): Promise<void> {
   const { rollout: id = 'of an older Turnout', pool: to } = trial
   const before = splitBefore(trial, spec.split ?? {})
@@ -135,7 +135,7 @@ async function free(
 }
 
 /** Weights before it; null where neither the document nor the pools that it has left a share say them. */
-function splitBefore({ before, pool, targets }: Trial, split: Weights): Weights | null {
+function splitBefore({ before, pool, targets }: BegunTrial, split: Weights): Weights | null {
   // What it says of pools that are not there leads nowhere.
   const there = before && Object.fromEntries(Object.entries(before).filter(([name]) => Object.hasOwn(split, name)))
   if (there !== undefined && Object.values(there).some((weight) => weight > 0)) return there
@@ -145,7 +145,7 @@ function splitBefore({ before, pool, targets }: Trial, split: Weights): Weights 
 }
 
 /** Targets that have the new version in a pool whose targets are replaced, while others are there to answer. */
-function outOf({ targets = [] }: Trial, all: readonly string[]): readonly string[] {
+function outOf({ targets = [] }: BegunTrial, all: readonly string[]): readonly string[] {
   return targets.length < all.length ? targets.filter((url) => all.includes(url)) : []
 }
 

@@ -39,6 +39,18 @@ export interface PoolIntent {
   bornBy?: string
 }
 
+/** What a rollout tries, and what was before it. What is optional here is absent where an older Turnout has begun it. */
+export interface BegunTrial extends Trial {
+  /** Targets of the pool that were ready then. */
+  readonly tried?: readonly string[]
+  /** Weights of the pools, where the service goes back to if the rollout is lost. */
+  readonly before?: Readonly<Record<string, number>>
+  /** It has moved weights. */
+  readonly hasMoved?: boolean
+  /** What `back` would have returned to, and the hot standby: they are so again once it has gone back. */
+  readonly earlier?: { readonly previous: ServiceIntent['previous']; readonly fallback: readonly string[] }
+}
+
 /** What people have set of a service. */
 export interface ServiceIntent {
   /** The live release, named by every pin. Changes on switch and when a pool's version changes. */
@@ -52,7 +64,7 @@ export interface ServiceIntent {
   /** The hot standby: pools that traffic was switched away from last, the last entries of the default failover. */
   fallback?: readonly string[]
   /** While a rollout is judged by traffic. */
-  trial?: Trial
+  trial?: BegunTrial
   /** The rollout that was done last, as long as nobody has moved the split since (control/ended.ts). */
   done?: {
     readonly rollout: string

@@ -109,10 +109,6 @@ export interface Trial {
   readonly earlyCloseMs?: number
   /** Whoever comes to the pool is asked for its version (control/trial-guard.ts); absent: nobody can be. */
   readonly asks?: boolean
-  /** Targets of the pool that were ready when it began; absent where an older Turnout has begun it. */
-  readonly tried?: readonly string[]
-  /** Weights of the pools when it began, where the service goes back to if the rollout is lost; absent where an older Turnout has begun it. */
-  readonly before?: Readonly<Record<string, number>>
 }
 
 /** Buckets by pool: the ends of their ranges, rising to 10000, and the pool of each. */

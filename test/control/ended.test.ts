@@ -1,0 +1,117 @@
+/** What the end of a rollout leaves of a service: its release, what `back` returns to, and its hot standby. */
+import { describe, expect, test } from 'vitest'
+import type { Change as Asked } from '../../src/change.ts'
+import { applyChange, type Resolved as Change } from '../../src/control/apply.ts'
+import type { Content } from '../../src/control/reconcile.ts'
+import { memoryStore } from '../../src/store/memory.ts'
+import type { ServiceIntent } from '../../src/table/status.ts'
+import { contentOf, shop, startControl } from './stand-in.ts'
+
+type Shift = Extract<Asked, { kind: 'shift' }>
+
+const service = 'shop'
+const tools = { drainMs: () => 30_000 }
+const [BLUE, GREEN] = [{ blue: 100 }, { green: 100 }]
+const apply = (content: Content, ...changes: Change[]) =>
+  changes.reduce((now, change) => applyChange(now, change, 1_000_000, tools), content)
+const red: Change = {
+  kind: 'pool.put',
+  service,
+  pool: 'red',
+  spec: { version: '2', targets: ['http://127.0.0.1:3009'] },
+}
+/** All is at green, blue is the hot standby, and red the next. */
+const start = () => apply(contentOf({ shop: shop() }), red, { kind: 'switch', to: { shop: 'green' } })
+const step = (weights: Record<string, number>, to = 'red'): Shift => ({
+  kind: 'shift',
+  service,
+  weights,
+  before: GREEN,
+  trial: { pool: to, step: 1, rollout: 'r-1' },
+  rollout: 'r-1',
+})
+const back: Shift = { ...step(GREEN), trial: null, ends: 'back' }
+const done: Shift = { ...step({ red: 100 }), trial: null, ends: 'done' }
+const intentOf = ({ intents }: Content): ServiceIntent => intents[service]
+
+describe('a rollout that goes back', () => {
+  test('before it had a share leaves all as it was, so nobody has lost a pin', () => {
+    const before = start()
+    const after = apply(before, step(GREEN), back)
+    expect(intentOf(after)).toEqual(intentOf(before))
+  })
+
+  test.each([
+    ['from a part', [step({ green: 80, red: 20 })]],
+    ['from all', [step({ red: 100 })]],
+    [
+      'from several steps, and in several',
+      [step({ green: 80, red: 20 }), step({ green: 50, red: 50 }), step({ green: 80, red: 20 })],
+    ],
+  ])('%s ends its pins, and gives back what `back` returned to and the hot standby', (_, steps) => {
+    const before = start()
+    const after = apply(before, step(GREEN), ...steps, back)
+    const { release, previous, fallback, trial } = intentOf(after)
+    expect(trial).toBeUndefined()
+    expect(release).not.toBe(intentOf(before).release)
+    expect([previous!.weights, fallback]).toEqual([intentOf(before).previous!.weights, ['blue']])
+    // Those of before have ended.
+    expect(previous!.release).not.toBe(intentOf(before).previous!.release)
+    expect(apply(after, { kind: 'back', service }).services[service].split).toEqual({ blue: 100, green: 0, red: 0 })
+  })
+
+  test('leaves the pool that it has tried neither as hot standby nor to go back to', () => {
+    for (const weights of [GREEN, { green: 80, blue: 20 }]) {
+      const after = apply(start(), step(GREEN, 'blue'), step(weights, 'blue'), back)
+      expect([intentOf(after).previous, intentOf(after).fallback]).toEqual([null, undefined])
+    }
+  })
+
+  test('leaves no hot standby that holds something else by now, or is gone', () => {
+    const other: Change = {
+      kind: 'pool.put',
+      service,
+      pool: 'blue',
+      spec: { version: '7', targets: ['http://127.0.0.1:1'] },
+    }
+    for (const change of [other, { kind: 'pool.delete', service, pool: 'blue' } as const]) {
+      const after = apply(start(), step(GREEN), step({ red: 100 }), change, back)
+      expect(intentOf(after).fallback).toBeUndefined()
+    }
+    const gone = apply(start(), step(GREEN), step({ red: 100 }), { kind: 'pool.delete', service, pool: 'blue' }, back)
+    expect(intentOf(gone).previous).toBeNull()
+  })
+
+  test('that was done already has nothing to go back to', () => {
+    const after = apply(start(), step(GREEN), step({ red: 100 }), done, back)
+    expect(after.services[service].split).toEqual({ blue: 0, green: 100, red: 0 })
+    expect([intentOf(after).previous, intentOf(after).fallback]).toEqual([null, undefined])
+  })
+
+  test('that an older Turnout has begun is taken as one that has moved, with nothing known of before', () => {
+    const begun = apply(start(), step(GREEN))
+    const { trial, ...intent } = intentOf(begun)
+    const older = { ...begun, intents: { ...begun.intents, [service]: { ...intent, trial: step(GREEN).trial! } } }
+    const after = apply(older, back)
+    expect(intentOf(after).release).not.toBe(intent.release)
+    expect([intentOf(after).previous, intentOf(after).fallback]).toEqual([null, undefined])
+    expect(trial?.hasMoved).toBe(false)
+  })
+})
+
+test('what was before a rollout is known after a restart', async () => {
+  const store = memoryStore()
+  const { control } = await startControl({ store })
+  const [by, forced] = [{ actor: 'anna' }, { actor: 'anna', force: true }]
+  await control.change({ kind: 'service.put', service, spec: shop({ health: undefined }) }, by)
+  await control.change({ ...red, kind: 'pool.put' } as Asked, by)
+  await control.change({ kind: 'switch', to: { shop: 'green' } }, forced)
+  for (const shift of [step(GREEN), step({ green: 80, red: 20 })]) await control.change(shift, forced)
+  const { control: next } = await startControl({ store })
+  await next.change(back, forced)
+  const { status } = next.snapshot()
+  expect([status[service].previous!.weights, status[service].fallback]).toEqual([
+    { ...BLUE, green: 0, red: 0 },
+    ['blue'],
+  ])
+})
