@@ -5,6 +5,7 @@
  * whatever keeps an answer from coming (refused, time-out, closed) is "out of reach", exit code 3.
  */
 import type { IncomingMessage } from 'node:http'
+import { systemClock } from '../clock.ts'
 import { octetsOfText } from '../table/octets.ts'
 import { unansweredInWords } from '../unanswered.ts'
 import { type Exchange, openConnections } from './exchange.ts'
@@ -16,10 +17,15 @@ const ANSWER_MS_MAX = 60_000
 /** How long the API waits for a pool to be proven unless it is told otherwise. */
 export const WAIT_MS = 10_000
 
+/** A date has no parts of a second, and an answer takes a moment. */
+const SAME_CLOCK_MS = 2_000
+
 export type Method = 'GET' | 'PUT' | 'PATCH' | 'POST' | 'DELETE'
 
 export interface Admin {
   readonly url: string
+  /** How far the clock there was ahead of ours at the last answer, in ms, as whole seconds tell; 0 where it is about the same. */
+  readonly clockAheadMs: number
   /**
    * Sends `body` as JSON (none when undefined) and returns the JSON of the answer, which may take `waitMs` longer than others. A change
    * is made at `revision` only, unless the user has named one; null: only where nothing is yet.
@@ -48,14 +54,19 @@ export function openAdmin(
 ): Admin {
   const url = adminUrl(given || env['TURNOUT_ADMIN'] || ADMIN_DEFAULT)
   const token = env['TURNOUT_TOKEN']
+  if (token !== undefined && /[\u0000-\u001f\u007f]/.test(token))
+    throw usageFailure('TURNOUT_TOKEN has a character that no token has, such as the end of a line.')
   const identity: Record<string, string> = token ? { authorization: octetsOfText(`Bearer ${token}`) } : {}
   // What the command has changed itself is no change of somebody else.
   let expectedNow = ifMatch
   const connections = openConnections(url)
+  let clockAheadMs = 0
 
   async function request(path: string, exchange: Exchange): Promise<IncomingMessage> {
     try {
-      return await connections.ask(path, { ...exchange, headers: { ...identity, ...exchange.headers } })
+      const answer = await connections.ask(path, { ...exchange, headers: { ...identity, ...exchange.headers } })
+      clockAheadMs = aheadMs(answer.headers.date)
+      return answer
     } catch (error) {
       throw unreachable(url, error)
     }
@@ -85,6 +96,9 @@ export function openAdmin(
 
   return {
     url,
+    get clockAheadMs() {
+      return clockAheadMs
+    },
     call: (method, path, body, waitMs, revision) => send(method, path, JSON.stringify(body), waitMs, revision),
     async stream(path, headers, signal) {
       const asked = { accept: 'text/event-stream', ...headers }
@@ -94,6 +108,12 @@ export function openAdmin(
     },
     close: async () => connections.close(),
   }
+}
+
+/** By the date of an answer. */
+function aheadMs(date = ''): number {
+  const ms = Date.parse(date) + 500 - systemClock.nowMs()
+  return Math.abs(ms) < SAME_CLOCK_MS || Number.isNaN(ms) ? 0 : ms
 }
 
 async function textOf(url: string, answer: IncomingMessage): Promise<string> {

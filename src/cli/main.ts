@@ -137,7 +137,7 @@ async function runVerb(verb: Verb, args: readonly string[], options: Values, io:
       json: options['json'] === true,
       env: io.env,
       admin,
-      clock: io.clock ?? systemClock,
+      clock: io.clock ?? { ...systemClock, nowMs: () => systemClock.nowMs() + admin.clockAheadMs },
       signal,
       // One that is dumb cannot be drawn on.
       isTerminal: io.stdout.isTTY === true && io.env['TERM'] !== 'dumb',

@@ -16,6 +16,7 @@ export interface Call {
   readonly json: boolean
   readonly env: Readonly<Record<string, string | undefined>>
   readonly admin: Admin
+  /** Its wall time is that of whoever was asked, which may be another machine. */
   readonly clock: Clock
   /** Aborts when the user ends a verb that goes on (`--watch`, `--follow`). */
   readonly signal: AbortSignal

@@ -159,7 +159,7 @@ function keptAtStart(control: Pick<RunningControl, 'snapshot' | 'fileBase'>, ser
   return {
     isEarlier: false,
     gone: Object.keys(base).filter((name) => !Object.hasOwn(services, name) && Object.hasOwn(live, name)),
-    tried: Object.keys(services).filter((name) => own(status, name)?.trial !== undefined),
+    tried: Object.keys(services).filter((name) => own(status, name)?.trial !== undefined && isNew(name)),
     switched: Object.keys(services).filter((name) => own(status, name)?.hold?.isOfSwitch === true && isNew(name)),
   }
 }

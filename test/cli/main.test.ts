@@ -234,6 +234,16 @@ describe('the command line', () => {
     expect(err).toContain('out of reach: something before it answered 502.')
   })
 
+  it('exits with 2 for a token that no header can have, as one with the end of a line', async () => {
+    const admin = await scripted({})
+    const { code, wrote } = start(['status'], { TURNOUT_ADMIN: admin.url, TURNOUT_TOKEN: 'secret\r' })
+    expect([await code, wrote.err, admin.asked]).toEqual([
+      2,
+      'turnout: TURNOUT_TOKEN has a character that no token has, such as the end of a line.\n',
+      [],
+    ])
+  })
+
   it('exits with 3 and a hint when the admin API is out of reach', async () => {
     const admin = await scripted({})
     await admin.stop()

@@ -56,6 +56,20 @@ describe('verbs that change something', () => {
     expect([wrong.code, wrong.err]).toEqual([2, 'turnout: --only must be writes, or all.\n'])
   })
 
+  it('what is left of a time is told by the clock of the server, whose may be another than ours', async () => {
+    for (const aheadMs of [3_600_000, -3_600_000]) {
+      const nowMs = Date.now() + aheadMs
+      const admin = await scripted({
+        'POST /v1/services/shop/hold'(response) {
+          response.writeHead(200, { 'content-type': 'application/json', date: new Date(nowMs).toUTCString() })
+          response.end(JSON.stringify(outcome({ untilMs: nowMs + 30_000 })))
+        },
+      })
+      const { out } = await turnout(admin.url, 'hold', 'shop')
+      expect(Number(/^shop: held for (\d+) s at most/.exec(out)?.[1])).toSatisfy((left) => left >= 28 && left <= 32)
+    }
+  })
+
   it('switch under a hold says how, and tells whom it has held; several services go in one call; what is of a hold needs one', async () => {
     const held = { requests: 12, forMs: 3_210, hookMs: 3_000 }
     const admin = await scripted({

@@ -45,6 +45,8 @@ test('it goes on where it was, nobody else moves its service, and it goes back w
   const second = await start()
   expect(await current(second)).toMatchObject({ id, state: 'shifting', weight: 20, step: 0 })
   expect((await specOf(second)).split).toEqual({ blue: 4, green: 1 })
+  // The file says what it said before.
+  expect(second.output()).not.toContain('waits until it is applied again')
   const running = /A rollout of shop is running/
   const split = { weights: { blue: 1, green: 1 } }
   await expect(call(second, 'PUT', '/v1/services/shop/split', split)).rejects.toThrow(running)
