@@ -155,7 +155,8 @@ function empty(database: DatabaseSync): void {
  */
 function alone(file: string, busyMs: number, work: () => void): void {
   const name = `${file}-alone-${process.pid}`
-  rmSync(name, { force: true })
+  // Its own log, too, of a process that was killed here and had the same number.
+  for (const path of [name, ...BESIDE.map((suffix) => name + suffix)]) rmSync(path, { force: true })
   linkSync(file, name)
   let database: DatabaseSync | null = null
   try {

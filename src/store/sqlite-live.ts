@@ -44,7 +44,6 @@ export class LiveLock {
     const isOurs = this.#isHeld || this.#lock(wasOurs ?? true)
     this.#isOurs = isOurs
     if (isOurs) this.#others.release()
-    else this.#others.hold()
     if (wasOurs === true && !isOurs) this.#lost()
     return isOurs
   }
@@ -52,6 +51,16 @@ export class LiveLock {
   /** Whether what was ours at the last answer still is; takes it anew if its file has gone. */
   keep(): boolean {
     return this.#isOurs === true && this.take()
+  }
+
+  /**
+   * Whether another process is there, and was first. From then on that one knows of this one. Not before: a process that starts to take the place of
+   * the first one, and serves nobody yet, has not asked.
+   */
+  isShared(): boolean {
+    const isOurs = this.take()
+    if (!isOurs && !this.#isYielded) this.#others.hold()
+    return !isOurs
   }
 
   /** Whether any other process is there, whichever was first. */

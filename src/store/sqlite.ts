@@ -185,7 +185,7 @@ class SqliteStore implements Store {
   }
 
   async isShared(): Promise<boolean> {
-    return !this.#live.take()
+    return this.#live.isShared()
   }
 
   async hasOthers(): Promise<boolean> {
