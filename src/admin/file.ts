@@ -63,7 +63,7 @@ export function fileRoutes(app: FastifyInstance, deps: FileDeps): void {
   })
 }
 
-async function applyFile({ applyText }: FileDeps, request: FastifyRequest, reply: FastifyReply): Promise<object> {
+async function applyFile({ applyText }: FileDeps, request: FastifyRequest, reply: FastifyReply) {
   const { text, env } = postedFile(request)
   const applied = await asCaller(request, waitMsOf(), (options) => applyText(text, env, options))
   const { changes, kept, others, dryRun } = applied

@@ -71,7 +71,7 @@ interface Place {
 type RemovalDeps = Pick<AdminDeps, 'busyPredecessor' | 'clock' | 'control' | 'instances' | 'memory'>
 
 /** Makes a change that may take targets away, tells what is under way at those, and waits for it as its caller has asked. Throws `invalid`. */
-export async function withDraining<T extends object>(
+export async function withDraining<T extends { readonly revision: number }>(
   deps: RemovalDeps,
   request: FastifyRequest,
   place: Place,
@@ -81,7 +81,7 @@ export async function withDraining<T extends object>(
   const waitMs = wait === undefined ? 0 : minutesMsOf(wait, '/wait')
   const before = deps.control.snapshot()
   const result = await change()
-  return { ...result, ...(await drainingOf(deps, request, before, place, waitMs)) }
+  return { ...result, ...(await drainingOf(deps, request, before, place, result.revision, waitMs)) }
 }
 
 /** What is under way at targets that were there before and are not now; nothing where nothing is. It is waited for. */
@@ -90,6 +90,7 @@ async function drainingOf(
   request: FastifyRequest,
   before: Snapshot,
   { service, pool }: Place,
+  revision: number,
   waitMs: number,
 ): Promise<Drains> {
   const after = control.snapshot()
@@ -104,7 +105,7 @@ async function drainingOf(
   const tunnels = sumSlots(memory, slots, FIELD.tunnels)
   // What the process before this one has there is not counted here, nor what other instances have.
   const isOtherBusy = () =>
-    busyPredecessor() !== null || instances.busyAt({ places, revision: after.revision, orOpen: false }).length > 0
+    busyPredecessor() !== null || instances.busyAt({ places, revision, orOpen: false }).length > 0
   if (places.length === 0 || (inFlight + tunnels === 0 && !isOtherBusy())) return {}
   const streams = sumDepartures(memory, slots, DEPARTURE.streams)
   const lastMs = Math.max(...gone.map((each) => letGoMs(before, each.name, longLived(memory, each.slots))))

@@ -17,9 +17,10 @@ import { sumSlots } from '../metrics/load.ts'
 import type { Instance } from '../store/store.ts'
 import { isClosed, keepers } from '../table/eligible.ts'
 import type { PoolStatus, ServiceStatus, TargetStatus } from '../table/status.ts'
-import { ANY_PLACE } from './busy-elsewhere.ts'
+import { ANY_PLACE, anyOf } from './busy-elsewhere.ts'
 
-/** More are told as any place, since every instance hears of all each second. */
+/** More of a service are told as any place of it, and more of all as any place: every instance hears of them each second. */
+const SERVICE_PLACES_MAX = 50
 const PLACES_MAX = 250
 
 export interface BusyPlacesDeps {
@@ -69,7 +70,8 @@ export class BusyPlaces {
       if (count === 0) this.#gone.delete(key)
       else busy.set(key, Math.max(count, busy.get(key) ?? 0))
     }
-    return busy.size > PLACES_MAX ? { [ANY_PLACE]: 1 } : Object.fromEntries(busy)
+    const told = gathered(busy, anyOf, SERVICE_PLACES_MAX)
+    return Object.fromEntries(told.size > PLACES_MAX ? gathered(told, () => ANY_PLACE, 0) : told)
   }
 
   #underWay(slots: readonly number[]): number {
@@ -97,6 +99,19 @@ export class BusyPlaces {
       else this.#out.delete(service)
     }
   }
+}
+
+/** The counts by place, where those of more than `max` with one `name` are told by it, with their sum. */
+function gathered(
+  counts: ReadonlyMap<string, number>,
+  name: (place: string) => string,
+  max: number,
+): Map<string, number> {
+  const byName = Map.groupBy(counts, ([place]) => name(place))
+  const told = [...byName].flatMap(([all, each]) =>
+    each.length <= max ? each : [[all, each.reduce((sum, [, count]) => sum + count, 0)] as const],
+  )
+  return new Map(told)
 }
 
 const placesOf = (service: string, { pools }: ServiceStatus): Place[] =>

@@ -74,8 +74,8 @@ test('what was removed is told until it was at rest, also when it has come back 
 
 const split100 = (): Change => ({ kind: 'split', service: 'shop', weights: { blue: 0, green: 100 } })
 
-test('while the process before this one finishes something, and where there are many, it may be anywhere', async () => {
-  const targets = Array.from({ length: 251 }, (_, n) => `http://127.0.0.1:${4_000 + n}`)
+test('while the process before this one finishes something it may be anywhere, and where a service has many, anywhere in it', async () => {
+  const targets = Array.from({ length: 51 }, (_, n) => `http://127.0.0.1:${4_000 + n}`)
   const pools = { blue: { version: '1', targets }, green: { version: '2', targets: [GREEN] } }
   const { make, counts, told, before } = await started({ pools } as never)
   before.pid = 17
@@ -84,7 +84,28 @@ test('while the process before this one finishes something, and where there are 
   await make(poolState('maint'))
   expect(told()).toEqual({})
   for (const url of targets.slice(1)) counts(url, 1)
-  expect(Object.keys(told())).toHaveLength(250)
+  expect(Object.keys(told())).toHaveLength(50)
   counts(targets[0], 1)
-  expect(told()).toEqual({ '*': 1 })
+  expect(told()).toEqual({ 'shop\n*': 51 })
+})
+
+test('many that only let somebody in yet are told as that', async () => {
+  const targets = Array.from({ length: 300 }, (_, n) => `http://127.0.0.1:${4_000 + n}`)
+  const pools = { blue: { version: '1', targets }, green: { version: '2', targets: [GREEN] } }
+  const { make, told } = await started({ pools, sticky: { pool: true, target: false } } as never)
+  await make(poolState('drain'))
+  expect(told()).toEqual({ 'shop\n*': 0 })
+})
+
+test('where many services have some it may be anywhere', async () => {
+  const { make, told, memory, control } = await started()
+  for (let n = 0; n < 251; n++) {
+    const service = `s${n}`
+    await make({ ...put(shop({ routes: [{ host: `${service}.test`, path: '/' }] } as never)), service } as Change)
+    const { slots } = control.snapshot().status[service].pools['blue'].targets[BLUE]
+    memory.targets[laneOffset(1, slots[0]) + FIELD.inFlight] = 1
+    await make({ ...poolState('maint'), service })
+    if (n === 249) expect(Object.keys(told())).toHaveLength(250)
+  }
+  expect(told()).toEqual({ '*': 251 })
 })

@@ -129,6 +129,8 @@ test('a place is busy at those that say so, or do not route yet by what has clos
   expect(await besides({})).toEqual([])
   expect(await besides({ busy: { [targetKey('shop', 'green', 'http://127.0.0.1:1')]: 1 } })).toEqual([])
   expect(await besides({ busy: { '*': 1 } })).toEqual(['two:1'])
+  expect(await besides({ busy: { 'shop\n*': 1 } })).toEqual(['two:1'])
+  expect(await besides({ busy: { 'other\n*': 1 } })).toEqual([])
   // It lets somebody in yet, which a rolling release does not wait for.
   expect(await besides({ busy: { [place]: 0 } })).toEqual(['two:1'])
   expect(instances.busyAt({ ...out, orOpen: false })).toEqual([])
