@@ -41,7 +41,8 @@ export function assertTriedReady(before: Content, after: Content, change: Change
   for (const name of changed) {
     const [was, is] = [own(before.intents, name), own(after.intents, name)]
     if (was?.trial === undefined || was.trial.targets !== undefined || is === undefined) continue
-    const shares = { ...was.previous?.weights, ...positive(splitOf(before.services[name])) }
+    const back = positive(was.trial.before ?? was.previous?.weights ?? {})
+    const shares = { ...back, ...positive(splitOf(before.services[name])) }
     for (const [pool, intent] of Object.entries(was.pools)) {
       const isTried = pool === was.trial.pool
       if (!(isTried || own(shares, pool)) || !isReady(intent) || isReady(own(is.pools, pool))) continue

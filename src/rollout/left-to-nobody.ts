@@ -20,8 +20,9 @@ export function assertSomebodyLeft(
   const [spec, is] = [own(services, service), own(status, service)]
   // Targets that are replaced in place get the version of before again, whoever answers.
   if (spec === undefined || is === undefined || isRolling(rollout)) return
-  // Once it has gone back the new version takes over for nobody, unless the service says so.
-  const after = { weights: rollout.before, takeOver: spec.failover ?? [] }
+  // Once it has gone back the new version takes over for nobody, unless the service says so; who did before it does so again.
+  const standby = (is.trial?.earlier?.fallback ?? []).filter((pool) => pool !== rollout.to)
+  const after = { weights: rollout.before, takeOver: spec.failover ?? standby }
   if (!isAnswered(spec, is, nowMs) || isAnswered(spec, is, nowMs, after)) return
   const pools = Object.keys(rollout.before).filter((pool) => rollout.before[pool] > 0)
   throw new TurnoutError(

@@ -252,6 +252,35 @@ test('nobody takes the last ready target of a pool that it tries, or would go ba
   await rollouts.close()
 })
 
+test("a pool that it goes not back to, such as the one before, is everybody's", async () => {
+  const red = { version: '0.9', targets: ['http://127.0.0.1:3003'] }
+  const { control, rollouts } = await stand(
+    undefined,
+    {},
+    { ...SHOP, pools: { ...SHOP.pools, red }, split: { red: 1 } },
+  )
+  await control.change({ kind: 'switch', to: { shop: 'blue' } }, { actor: 'test' })
+  await rollouts.start()
+  await rollouts.begin('shop', { to: 'green', strategy: 'blue-green' }, 'test')
+  const set = (pool: string) =>
+    control.change({ kind: 'pool.state', service: 'shop', pool, state: 'maint' }, { actor: 'test' })
+  await set('red')
+  await expect(set('blue')).rejects.toThrow('and the rollout that runs goes back to it')
+  await rollouts.close()
+})
+
+test('a pool that is out of service and has a weight is none that it asks for taking the traffic back', async () => {
+  const red = { version: '0.9', targets: ['http://127.0.0.1:3003'] }
+  const shop = { ...SHOP, pools: { ...SHOP.pools, red }, split: { blue: 80, red: 20 } }
+  const stood = await stand(undefined, {}, shop)
+  const { control, rollouts } = stood
+  await control.change({ kind: 'pool.state', service: 'shop', pool: 'red', state: 'standby' }, { actor: 'test' })
+  await rollouts.start()
+  await rollouts.begin('shop', { to: 'green', steps: [{ weight: 10, for: '1h' }] } as never, 'test')
+  await watching(stood, 10)
+  await rollouts.close()
+})
+
 test('one whose begin fails leaves nothing behind', async () => {
   const failing = await stand()
   const { control, rollouts, store } = failing

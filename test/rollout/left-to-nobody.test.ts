@@ -3,10 +3,12 @@ import { expect, onTestFinished, test } from 'vitest'
 import { SHOP } from '../admin/stand-in.ts'
 import { type Stand, stand, watching } from './stand.ts'
 
-/** A rollout that watches its first tenth, where all was blue's before. */
-async function begun(): Promise<Stand> {
-  const stood = await stand(undefined, {}, { ...SHOP, split: { blue: 1, green: 0 } })
-  const { rollouts } = stood
+/** A rollout that watches its first tenth, where all was blue's before, and another's before that. */
+async function begun(before = 'blue'): Promise<Stand> {
+  const pools = { ...SHOP.pools, red: { version: '0.9', targets: ['http://127.0.0.1:3003'] } }
+  const stood = await stand(undefined, {}, { ...SHOP, pools, split: { [before]: 1 } })
+  const { control, rollouts } = stood
+  if (before !== 'blue') await control.change({ kind: 'switch', to: { shop: 'blue' } }, { actor: 'test' })
   onTestFinished(() => rollouts.close())
   await rollouts.start()
   const steps = [{ weight: 10, for: '1h' }]
@@ -52,3 +54,11 @@ test.each([[[]], [['blue', 'green']]])(
     expect(told.state).toMatch(/rollingBack|rolledBack/)
   },
 )
+
+test('it is done where the pool that takes over would answer then, as before the rollout', async () => {
+  const stood = await begun('red')
+  await kill(stood, 'blue')
+  const told = await stood.rollouts.command('shop', 'current', 'abort', 'bob', { force: false })
+  expect(told.state).toMatch(/rollingBack|rolledBack/)
+  expect(stood.control.snapshot().status['shop'].fallback).toEqual(['red'])
+})

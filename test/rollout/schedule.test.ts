@@ -119,3 +119,15 @@ test('one that was paused before its first share and is resumed outside its wind
   expect(rollouts.running('shop')?.weight).toBe(0)
   expect(rollouts.running('shop')?.state).toBe('shifting')
 })
+
+test('one that has watched a step without a share outside its window waits with its first share for the next one', async () => {
+  const stood = await stand()
+  const { rollouts } = stood
+  onTestFinished(() => rollouts.close())
+  await rollouts.start()
+  const schedule = { window: [{ from: '22:00', to: '22:14' }] }
+  const steps = [{ weight: 0, for: '45s' }, 25]
+  await rollouts.begin('shop', { to: 'green', steps, advance: 'time', schedule } as never, 'test')
+  await moving(stood, 'it waits', () => waitsFor(stood).startsWith('schedule: outside its window, until wed'))
+  expect(rollouts.running('shop')?.weight).toBe(0)
+})

@@ -28,7 +28,10 @@ export function targetsFit(about: About, { steadyMs }: Means): Found {
 export function liveFits(about: About, { steadyMs }: Means): Found {
   const { to } = about.rollout
   if (isRolling(about.rollout)) return skipped(`targets of ${to} are replaced, and the others of it go on answering`)
-  const live = livePoolsOf(about.rollout)
+  const all = livePoolsOf(about.rollout)
+  const ready = all.filter((name) => about.status()?.pools[name]?.admin === 'ready')
+  // What is out of service has no traffic, and gets none back.
+  const live = ready.length > 0 ? ready : all
   for (const name of live) {
     const pool = about.status()?.pools[name]
     const targets = targetsForNew(about.targets.spec?.pools[name], pool?.targets ?? {})

@@ -16,8 +16,8 @@ export const mayBegin = (about: About, means: Means, signal: AbortSignal): Promi
 
 /** Passes outside of a freeze; before the first share of the traffic, once it may begin: what comes before that may have lasted. */
 export async function mayGoOn(about: About, means: Means, signal: AbortSignal): Promise<void> {
-  const { at, weight, begun } = about.rollout
-  if (at <= 0 && weight === 0 && begun === 0) return mayBegin(about, means, signal)
+  const { weight, begun } = about.rollout
+  if (weight === 0 && begun === 0) return mayBegin(about, means, signal)
   // Where the new version has all the traffic already, it is given no more.
   if (weight < 100) await wait(closedToGoOn, about, means, signal)
 }
