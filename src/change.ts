@@ -52,7 +52,7 @@ export type Change =
   | { readonly kind: 'restore'; readonly from: number }
   /**
    * What a rollout does: weights, and what is tried from now on. Its end, `done` or `back`, ends every pin as a switch does, unless targets of
-   * one pool were replaced; after `done` going back leads to `before`.
+   * one pool were replaced, or nothing has moved before it went back; after `done` going back leads to `before`.
    */
   | {
       readonly kind: 'shift'

@@ -16,6 +16,7 @@ import { equalJson, mapEntries, own, sameEntries, withEntry, withoutEntry } from
 import type { PoolSpec, ServiceSpec, Services, Weights } from '../config/schema.ts'
 import { targetUrl } from '../config/target-url.ts'
 import { TurnoutError } from '../errors.ts'
+import { sameShares } from '../table/allotment.ts'
 import type { PoolIntent, ServiceIntent } from '../table/status.ts'
 import { withAllotments } from './allotments.ts'
 import { begunAs, doneBy, hasMoved, mayMove, poolShiftAfter, previousOf, splitEnd } from './ended.ts'
@@ -25,15 +26,7 @@ import { maintained } from './maintaining.ts'
 import { withMergedFile } from './merged-file.ts'
 import { partOf, withPart } from './part.ts'
 import { patched } from './patched.ts'
-import {
-  type Content,
-  canonical,
-  reconcileAll,
-  reconcileService,
-  sameWeights,
-  splitOf,
-  stillPossible,
-} from './reconcile.ts'
+import { type Content, canonical, reconcileAll, reconcileService, splitOf, stillPossible } from './reconcile.ts'
 import { Issuer } from './releases.ts'
 import { withReleasesOf } from './restored.ts'
 import { keptPools } from './standby-guard.ts'
@@ -170,9 +163,9 @@ function split(content: Content, service: string, weights: Weights): Content {
 type Shift = Extract<Change, { kind: 'shift' }>
 
 function shift(content: Content, change: Shift, nowMs: number, tools: ChangeTools): Content {
-  const { service, weights, trial, ends, before } = change
-  const isBegin = trial !== null && sameWeights(weights, before)
-  if (isBegin && !sameWeights(splitOf(serviceNamed(content.services, service)), before)) {
+  const { service, weights, trial, ends, before, rollout } = change
+  const isBegin = trial !== null && sameShares(weights, before)
+  if (isBegin && !sameShares(splitOf(serviceNamed(content.services, service)), before)) {
     throw new TurnoutError('conflict', `The split of ${service} was changed just when its rollout was to begin.`)
   }
   const spec = serviceNamed(content.services, service)
@@ -180,7 +173,7 @@ function shift(content: Content, change: Shift, nowMs: number, tools: ChangeTool
   if (!mayMove(present, change)) return content
   const pool = poolShiftAfter(present, change)
   const next = shiftPool(split(content, service, weights), { service, pool }, nowMs, tools)
-  const { trial: tried, done: _done, ...rest } = intentOf(next, service)
+  const { trial: tried, done: _done, undone: _undone, ...rest } = intentOf(next, service)
   const releases = new Issuer(next.releases)
   const ended = splitEnd(present, change)
   const moved = hasMoved(present, splitOf(spec))
@@ -194,10 +187,11 @@ function shift(content: Content, change: Shift, nowMs: number, tools: ChangeTool
     release,
     previous,
     // It moves nothing where nothing is tried any more.
+    ...(ended === 'back' && { undone: rollout }),
     ...(ends === 'done' && { done: doneBy(change, release, present.trial!, spec) }),
     ...(trial === null
       ? {}
-      : { trial: { ...trial, ...begunAs(present, tried ?? { tried: readyIn(rest.pools[trial.pool]) }, change) } }),
+      : { trial: { ...trial, ...begunAs(present, tried?.tried ?? readyIn(rest.pools[trial.pool]), change) } }),
   }
   if (equalJson(intent, intentOf(next, service))) return next
   return withIntent({ ...next, releases: releases.given }, service, intent)

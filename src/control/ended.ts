@@ -14,10 +14,13 @@
 import type { Change, PoolShift } from '../change.ts'
 import { own } from '../config/record.ts'
 import type { ServiceSpec, Weights } from '../config/schema.ts'
+import { ANYWAY, TurnoutError } from '../errors.ts'
+import { sameShares } from '../table/allotment.ts'
 import type { BegunTrial, ServiceIntent } from '../table/status.ts'
 import type { Trial } from '../table/types.ts'
-import { sameWeights } from './reconcile.ts'
+import type { Content } from './reconcile.ts'
 import type { Issuer } from './releases.ts'
+import { listed } from './what-changed.ts'
 
 type Shift = Extract<Change, { kind: 'shift' }>
 type Intent = Pick<ServiceIntent, 'release' | 'trial' | 'done'>
@@ -39,10 +42,10 @@ export const splitEnd = (intent: Intent, { ends }: Pick<Shift, 'ends'>): Shift['
 /** What a shift keeps of what was before its rollout, whose trial is `begun`, or begins now. */
 export function begunAs(
   { trial, previous, fallback = [] }: ServiceIntent,
-  { tried = [] }: Pick<BegunTrial, 'tried'>,
+  tried: readonly string[],
   { weights, before }: Pick<Shift, 'weights' | 'before'>,
 ): Omit<BegunTrial, keyof Trial> {
-  const moves = !sameWeights(weights, before)
+  const moves = !sameShares(weights, before)
   if (trial === undefined) return { tried, before, hasMoved: moves, earlier: { previous, fallback } }
   const { hasMoved = true, earlier } = trial
   return { tried, before, hasMoved: hasMoved || moves, ...(earlier && { earlier }) }
@@ -50,7 +53,7 @@ export function begunAs(
 
 /** Whether a rollout has moved the split; so it is taken of one of which that is not known. */
 export const hasMoved = ({ trial }: Intent, split: Weights): boolean =>
-  trial?.hasMoved !== false || trial.before === undefined || !sameWeights(split, trial.before)
+  trial?.hasMoved !== false || trial.before === undefined || !sameShares(split, trial.before)
 
 /** What `back` returns to once a rollout has gone back; `present` is what it returns to by now. */
 export function previousOf(
@@ -63,6 +66,16 @@ export function previousOf(
   if (trial === undefined || previous === null || (own(previous.weights, trial.pool) ?? 0) > 0) return null
   // Its pins have ended with those of the rollout, and must not come back.
   return moved ? { ...previous, release: releases.next() } : previous
+}
+
+/** Throws `conflict` for a `back` behind a rollout that has gone back by itself: whoever means that one would go further, with all the traffic. */
+export function assertNotUndone({ intents }: Pick<Content, 'intents'>, change: Change): void {
+  if (change.kind !== 'back') return
+  const { undone, previous } = own(intents, change.service) ?? {}
+  if (undone === undefined || !previous) return
+  const further = listed(previous.weights)
+  const why = `Rollout ${undone} of ${change.service} has gone back already, and back would go further: to ${further}`
+  throw new TurnoutError('conflict', `${why}. ${ANYWAY}`)
 }
 
 /** The hot standby once a rollout has gone back. */

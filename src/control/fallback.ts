@@ -3,14 +3,15 @@
  * default failover, so that a new pool that dies falls back to the old one while that is well. Pure; like the allotments it looks at what
  * a change has made of a service, not at which verb it was.
  *
- * - A switch makes one, and so does a rollout that is done, and any change after which none of the pools has traffic that had it before. Shifting weights makes none:
+ * - A switch makes one, and so does any change after which none of the pools has traffic that had it before. Shifting weights makes none:
  *   a canary that goes back to 0 is not what the rest should fall back to.
+ * - A rollout makes those that had the traffic before it, from its step on that gives all to what it tries, and where it is done.
  * - `back` ends it: what people went back from is no help. After a rollout that has gone back it is what it was before, but for the pool that was tried.
  * - A pool ends it by having weight again, by going, and by holding something else: that is the next release, not the last.
  */
 import type { Change } from '../change.ts'
 import { mapNamed, own } from '../config/record.ts'
-import type { ServiceSpec } from '../config/schema.ts'
+import type { ServiceSpec, Weights } from '../config/schema.ts'
 import type { ServiceIntent } from '../table/status.ts'
 import { splitEnd, standbyOf } from './ended.ts'
 import { type Content, holdsOther, splitOf } from './reconcile.ts'
@@ -22,9 +23,7 @@ export function withFallback(before: Content, after: Content, change: Change): C
   const intents = mapNamed<ServiceIntent>(after.intents, touchedBy(change), (now, name) => {
     const [was, old] = [own(before.services, name), own(before.intents, name)]
     if (now === old || was === undefined || old === undefined) return now
-    const present = old.fallback ?? NONE
-    const ends = change.kind === 'shift' ? splitEnd(old, change) : undefined
-    const next = fallbackAfter(ends === 'back' ? standbyOf(old) : present, was, after.services[name], change.kind, ends)
+    const next = fallbackAfter(old, was, after.services[name], change)
     const kept = withEarlier(now, was, after.services[name])
     if (next.length === 0 && kept.fallback === undefined) return kept
     const { fallback: _fallback, ...rest } = kept
@@ -36,22 +35,31 @@ export function withFallback(before: Content, after: Content, change: Change): C
   return intents === after.intents ? after : { ...after, intents }
 }
 
+type Shift = Extract<Change, { kind: 'shift' }>
+
 const NONE: readonly string[] = Object.freeze([])
 
-function fallbackAfter(
-  present: readonly string[],
-  was: ServiceSpec,
-  is: ServiceSpec,
-  kind: Change['kind'],
-  ends: 'done' | 'back' | undefined,
-): readonly string[] {
-  const [had, has] = [weighted(was), weighted(is)]
-  if (kind === 'back') return NONE
-  const left = had.filter((pool) => !has.includes(pool))
-  const switched =
-    left.length > 0 && ends !== 'back' && (kind === 'switch' || ends === 'done' || left.length === had.length)
-  const pools = switched ? left : present
+function fallbackAfter(old: ServiceIntent, was: ServiceSpec, is: ServiceSpec, change: Change): readonly string[] {
+  const has = weighted(splitOf(is))
+  const pools = change.kind === 'shift' ? behindRollout(old, change, has) : behind(old, was, change.kind, has)
   return pools.filter((pool) => !has.includes(pool) && holdsTheSame(was, is, pool))
+}
+
+/** After a change of people; `has` are the pools with weight by now. */
+function behind({ fallback = NONE }: ServiceIntent, was: ServiceSpec, kind: Change['kind'], has: readonly string[]) {
+  if (kind === 'back') return NONE
+  const had = weighted(splitOf(was))
+  const left = had.filter((pool) => !has.includes(pool))
+  return left.length > 0 && (kind === 'switch' || left.length === had.length) ? left : fallback
+}
+
+/** After a shift of a rollout: whoever had the traffic before it, however many steps it has taken, once only what it tries has some. */
+function behindRollout(old: ServiceIntent, shift: Shift, has: readonly string[]): readonly string[] {
+  const ends = splitEnd(old, shift)
+  if (ends === 'back') return standbyOf(old)
+  const tried = (shift.trial ?? old.trial)?.pool
+  const left = weighted(shift.before).filter((pool) => !has.includes(pool))
+  return left.length > 0 && (ends === 'done' || has.every((pool) => pool === tried)) ? left : (old.fallback ?? NONE)
 }
 
 /** What was the hot standby before a rollout is none after it either once it holds something else. */
@@ -69,7 +77,7 @@ function holdsTheSame(was: ServiceSpec, is: ServiceSpec, pool: string): boolean 
 }
 
 /** The pools with weight, heaviest first. */
-function weighted(spec: ServiceSpec): string[] {
-  const split = Object.entries(splitOf(spec)).filter(([, weight]) => weight > 0)
+function weighted(weights: Weights): string[] {
+  const split = Object.entries(weights).filter(([, weight]) => weight > 0)
   return split.sort(([, a], [, b]) => b - a).map(([pool]) => pool)
 }

@@ -5,6 +5,7 @@
 import type { Change, ChangeOptions, ChangeResult } from '../change.ts'
 import { isTurnoutError } from '../errors.ts'
 import { assertCarried, type Known } from './carried.ts'
+import { assertNotUndone } from './ended.ts'
 import { assertAnswered } from './leaves-nobody.ts'
 import type { Content } from './reconcile.ts'
 import { assertStandbyKept } from './standby-guard.ts'
@@ -27,6 +28,7 @@ export function assertReleasesKept({ before, after, change, changed, options, kn
   assertNotTried(before, after, change, changed)
   assertNotSwitched(before, after, change, changed, known.nowMs, options.force === true)
   if (options.force === true) return
+  assertNotUndone(before, change)
   assertStandbyKept(before, after, change, changed, known.nowMs)
   assertTriedReady(before, after, change, changed)
   assertSameTried(before, after, change, changed)

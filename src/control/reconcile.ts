@@ -16,6 +16,7 @@ import { canonicalSplit } from '../config/canonical.ts'
 import { mapEntries, own, sameEntries } from '../config/record.ts'
 import type { PoolSpec, ServiceSpec, Services, Weights } from '../config/schema.ts'
 import { TurnoutError } from '../errors.ts'
+import { sameShares } from '../table/allotment.ts'
 import type { PoolIntent, ServiceIntent, ServiceObserved, TargetIntent } from '../table/status.ts'
 import { type Birth, Issuer, type Releases } from './releases.ts'
 
@@ -103,6 +104,7 @@ export function reconcileService(
       previous,
       trial: _trial,
       done: _done,
+      undone: _undone,
       hold: _hold,
       maintenance: _maintenance,
       ...rest
@@ -118,12 +120,13 @@ export function reconcileService(
   const born = (old?: PoolIntent) => (known && old !== undefined ? old : releases.birth())
   const pools = reconcilePools(spec, withoutStandby(intent.pools, before.spec, spec), remembered?.pools, born)
   const released = afterContent(intent, before.spec, spec, releases)
-  const moved = !sameWeights(splitOf(before.spec), splitOf(spec))
+  const moved = !sameShares(splitOf(before.spec), splitOf(spec))
   // The release is read after afterContent: when the pools hold something else now, `back` must not revive its pins.
   const previous = moved ? { weights: splitOf(before.spec), release: released.release } : released.previous
-  const { done, ...kept } = released
+  const { done, undone, ...kept } = released
   const isSettled = moved || Object.keys(before.spec.pools).some((name) => !Object.hasOwn(spec.pools, name))
-  const next = { ...kept, ...(done && !isSettled && { done }), pools, previous: stillPossible(previous, spec) }
+  const noted = isSettled ? {} : { ...(done && { done }), ...(undone && { undone }) }
+  const next = { ...kept, ...noted, pools, previous: stillPossible(previous, spec) }
   const same = pools === intent.pools && next.previous === intent.previous && released === intent
   return same ? intent : next
 }
@@ -160,12 +163,6 @@ export function holdsOther(old: PoolSpec, now: PoolSpec): boolean {
   const targets = new Set(now.targets)
   const replaced = old.targets.length > 0 && !old.targets.some((url) => targets.has(url))
   return now.version !== old.version || replaced
-}
-
-/** Whether two splits send the same; a pool of weight 0 and an absent pool are the same. */
-export function sameWeights(a: Weights, b: Weights): boolean {
-  const names = new Set([...Object.keys(a), ...Object.keys(b)])
-  return [...names].every((name) => (own(a, name) ?? 0) === (own(b, name) ?? 0))
 }
 
 /** A split is not one to go back to when a pool that it gave traffic to is gone. */

@@ -5,8 +5,9 @@
  */
 
 import { mapEntries, own } from '../config/record.ts'
+import { sameShares } from '../table/allotment.ts'
 import type { PoolIntent, ServiceIntent } from '../table/status.ts'
-import { type Content, numbered, sameWeights, splitOf } from './reconcile.ts'
+import { type Content, numbered, splitOf } from './reconcile.ts'
 import { Issuer } from './releases.ts'
 
 /** The content after a restore, with the releases of then; `then` are the intents of the restored revision. */
@@ -15,7 +16,7 @@ export function withReleasesOf(then: Content['intents'], before: Content, after:
   const intents = mapEntries<ServiceIntent, ServiceIntent>(after.intents, (now, service) => {
     const [was, old] = [own(before.intents, service), own(then, service)]
     if (was === undefined || old === undefined || now === was) return now
-    const moved = !sameWeights(splitOf(before.services[service]), splitOf(after.services[service]))
+    const moved = !sameShares(splitOf(before.services[service]), splitOf(after.services[service]))
     const returns = (moved || now.release !== was.release) && old.release !== was.release
     if (!returns) return now
     const pools = bornAs(old.pools, now.pools)

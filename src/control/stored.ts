@@ -81,10 +81,11 @@ export function completed(
       )
     }
     // What a rollout has set apart stays so, what is held, and what is in maintenance: all go on after a restart.
-    const { trial, done, hold, maintenance } = intent
+    const { trial, done, undone, hold, maintenance } = intent
     const kept = {
       ...(trial && { trial }),
       ...(done && { done }),
+      ...(undone !== undefined && { undone }),
       ...(hold && { hold }),
       ...(maintenance && { maintenance }),
     }
@@ -190,7 +191,7 @@ const isWeights = (value: unknown): value is Record<string, number> =>
 type Whole<T> = { readonly [K in keyof Required<T>]: T[K] | undefined }
 
 function intentOf(stored: unknown, { pools: specs }: ServiceSpec, releases: Issuer, faults: string[]): ServiceIntent {
-  const { release, pools, previous, allotment, fallback, trial, done, hold, maintenance } = isRecord(stored)
+  const { release, pools, previous, allotment, fallback, trial, done, undone, hold, maintenance } = isRecord(stored)
     ? stored
     : ({} as Json)
   const fault = <T>(what: string, value: T): T => {
@@ -207,6 +208,7 @@ function intentOf(stored: unknown, { pools: specs }: ServiceSpec, releases: Issu
     fallback: isPools(fallback, specs) || fallback === undefined ? fallback : fault('fallback', undefined),
     trial: isTrial(trial, specs) || trial === undefined ? trial : fault('trial', undefined),
     done: isDone(done) || done === undefined ? done : fault('done', undefined),
+    undone: typeof undone === 'string' || undone === undefined ? undone : fault('undone', undefined),
     hold: isHold(hold) || hold === undefined ? hold : fault('hold', undefined),
     maintenance:
       isMaintenance(maintenance) || maintenance === undefined ? maintenance : fault('maintenance', undefined),

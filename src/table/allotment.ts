@@ -96,7 +96,7 @@ function weightsOf(claims: readonly Claim[]): Weights {
 }
 
 /** Whether two splits give every pool the same share. */
-function sameShares(a: Weights, b: Weights): boolean {
+export function sameShares(a: Weights, b: Weights): boolean {
   const moves = movesBetween(a, b)
   return moves.givers.length === 0 && moves.takers.length === 0
 }

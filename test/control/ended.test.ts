@@ -2,9 +2,11 @@
 import { describe, expect, test } from 'vitest'
 import type { Change as Asked } from '../../src/change.ts'
 import { applyChange, type Resolved as Change } from '../../src/control/apply.ts'
+import { dryRunOf } from '../../src/control/guards.ts'
 import type { Content } from '../../src/control/reconcile.ts'
 import { memoryStore } from '../../src/store/memory.ts'
 import type { ServiceIntent } from '../../src/table/status.ts'
+import { literalAddresses } from '../helpers/literal-names.ts'
 import { contentOf, shop, startControl } from './stand-in.ts'
 
 type Shift = Extract<Asked, { kind: 'shift' }>
@@ -38,7 +40,7 @@ describe('a rollout that goes back', () => {
   test('before it had a share leaves all as it was, so nobody has lost a pin', () => {
     const before = start()
     const after = apply(before, step(GREEN), back)
-    expect(intentOf(after)).toEqual(intentOf(before))
+    expect(intentOf(after)).toEqual({ ...intentOf(before), undone: 'r-1' })
   })
 
   test.each([
@@ -58,6 +60,25 @@ describe('a rollout that goes back', () => {
     // Those of before have ended.
     expect(previous!.release).not.toBe(intentOf(before).previous!.release)
     expect(apply(after, { kind: 'back', service }).services[service].split).toEqual({ blue: 100, green: 0, red: 0 })
+  })
+
+  test('is not gone back from further by a `back` that meant it, but with force', () => {
+    const undone = apply(start(), step(GREEN), step({ green: 80, red: 20 }), back)
+    const refusedOf = (before: Content, change: Change, force = false) => {
+      const after = apply(before, change)
+      const known = { nowMs: 1_000_000, addressesOf: literalAddresses, traffic: () => null }
+      return dryRunOf({ before, after, change, changed: [service], options: { force }, known }).refused
+    }
+    const further: Change = { kind: 'back', service }
+    expect(refusedOf(undone, further)).toBe(
+      'Rollout r-1 of shop has gone back already, and back would go further: to blue=100, green=0, red=0. ' +
+        'Nothing has changed; with force it is done all the same.',
+    )
+    expect(refusedOf(undone, further, true)).toBeNull()
+    // Whoever has moved the split since knows what was before.
+    const moved = apply(undone, { kind: 'split', service, weights: { green: 90, red: 10 } })
+    expect(refusedOf(moved, further)).toBeNull()
+    expect(refusedOf(apply(undone, step(GREEN), step({ red: 1 }), done), further)).toBeNull()
   })
 
   test('leaves the pool that it has tried neither as hot standby nor to go back to', () => {
@@ -99,6 +120,41 @@ describe('a rollout that goes back', () => {
   })
 })
 
+describe('the hot standby of a rollout that goes forward', () => {
+  const half = { green: 50, red: 50 }
+
+  test.each([
+    ['in one step', [step({ red: 100 })]],
+    ['in several', [step({ green: 90, red: 10 }), step({ red: 100 })]],
+    ['in several, the last of which is its end', [step({ green: 90, red: 10 }), step(half)]],
+  ])('%s is who had the traffic before it, once only the new version has some', (_, steps) => {
+    const tried = apply(start(), step(GREEN), ...steps)
+    const isAll = steps.at(-1)!.weights['green'] === undefined
+    expect(intentOf(tried).fallback).toEqual([isAll ? 'green' : 'blue'])
+    expect(intentOf(apply(tried, done)).fallback).toEqual(['green'])
+  })
+
+  test('is all who had some, the largest first, but for the new version', () => {
+    const before = { green: 30, blue: 60, red: 10 }
+    const begun = { ...step(before), before }
+    const all = apply(start(), { kind: 'split', service, weights: before }, begun, { ...step({ red: 1 }), before })
+    expect(intentOf(all).fallback).toEqual(['blue', 'green'])
+  })
+})
+
+test('weights that share as those before move nothing: `back` returns to where it did, and a step of no weight ends no pin', () => {
+  const tried = apply(start(), step(GREEN), step({ red: 1 }), { ...done, weights: { red: 1 } })
+  for (const again of [
+    { kind: 'switch', to: { shop: 'red' } },
+    { kind: 'split', service, weights: { red: 7 } },
+  ] as const) {
+    const after = apply(tried, again)
+    expect([intentOf(after).previous!.weights, intentOf(after).fallback]).toEqual([GREEN, ['green']])
+  }
+  const before = start()
+  expect(intentOf(apply(before, step(GREEN), step({ green: 1 }), back)).release).toBe(intentOf(before).release)
+})
+
 test('what was before a rollout is known after a restart', async () => {
   const store = memoryStore()
   const { control } = await startControl({ store })
@@ -110,6 +166,9 @@ test('what was before a rollout is known after a restart', async () => {
   const { control: next } = await startControl({ store })
   await next.change(back, forced)
   const { status } = next.snapshot()
+  expect(status[service].undone).toBe('r-1')
+  const { control: last } = await startControl({ store })
+  expect(last.snapshot().status[service].undone).toBe('r-1')
   expect([status[service].previous!.weights, status[service].fallback]).toEqual([
     { ...BLUE, green: 0, red: 0 },
     ['blue'],
