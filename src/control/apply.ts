@@ -164,16 +164,17 @@ type Shift = Extract<Change, { kind: 'shift' }>
 
 function shift(content: Content, change: Shift, nowMs: number, tools: ChangeTools): Content {
   const { service, weights, trial, ends, before, rollout } = change
-  const isBegin = trial !== null && sameShares(weights, before)
-  if (isBegin && !sameShares(splitOf(serviceNamed(content.services, service)), before)) {
-    throw new TurnoutError('conflict', `The split of ${service} was changed just when its rollout was to begin.`)
-  }
   const spec = serviceNamed(content.services, service)
   const present = intentOf(content, service)
+  // A later step may come to the shares of before: where what is tried had some already.
+  const isBegin = trial !== null && present.trial === undefined && sameShares(weights, before)
+  if (isBegin && !sameShares(splitOf(spec), before)) {
+    throw new TurnoutError('conflict', `The split of ${service} was changed just when its rollout was to begin.`)
+  }
   if (!mayMove(present, change)) return content
   const pool = poolShiftAfter(present, change)
   const next = shiftPool(split(content, service, weights), { service, pool }, nowMs, tools)
-  const { trial: tried, done: _done, undone: _undone, ...rest } = intentOf(next, service)
+  const { trial: tried, done: _done, ...rest } = intentOf(next, service)
   const releases = new Issuer(next.releases)
   const ended = splitEnd(present, change)
   const moved = hasMoved(present, splitOf(spec))
@@ -187,7 +188,7 @@ function shift(content: Content, change: Shift, nowMs: number, tools: ChangeTool
     release,
     previous,
     // It moves nothing where nothing is tried any more.
-    ...(ended === 'back' && { undone: rollout }),
+    ...(ends === 'back' && { undone: { rollout, atMs: nowMs } }),
     ...(ends === 'done' && { done: doneBy(change, release, present.trial!, spec) }),
     ...(trial === null
       ? {}
@@ -234,7 +235,8 @@ function switchOne(content: Content, service: string, pool: string): Content {
   const next = putService(content, service, { ...spec, split: { [pool]: WEIGHT_ALL } })
   // Also where the weights were so already: who switches wants every pin to end.
   const releases = new Issuer(next.releases)
-  const intent = { ...intentOf(next, service), release: releases.next() }
+  const { undone: _undone, ...present } = intentOf(next, service)
+  const intent = { ...present, release: releases.next() }
   return withIntent({ ...next, releases: releases.given }, service, intent)
 }
 

@@ -19,8 +19,7 @@ import { isClosed, keepers } from '../table/eligible.ts'
 import type { PoolStatus, ServiceStatus, TargetStatus } from '../table/status.ts'
 import { ANY_PLACE, anyOf } from './busy-elsewhere.ts'
 
-/** More of a service are told as any place of it, and more of all as any place: every instance hears of them each second. */
-const SERVICE_PLACES_MAX = 50
+/** Of more, those of the services that have most are told as any place of these; every instance hears of all each second. */
 const PLACES_MAX = 250
 
 export interface BusyPlacesDeps {
@@ -70,8 +69,7 @@ export class BusyPlaces {
       if (count === 0) this.#gone.delete(key)
       else busy.set(key, Math.max(count, busy.get(key) ?? 0))
     }
-    const told = gathered(busy, anyOf, SERVICE_PLACES_MAX)
-    return Object.fromEntries(told.size > PLACES_MAX ? gathered(told, () => ANY_PLACE, 0) : told)
+    return gathered(busy)
   }
 
   #underWay(slots: readonly number[]): number {
@@ -101,17 +99,21 @@ export class BusyPlaces {
   }
 }
 
-/** The counts by place, where those of more than `max` with one `name` are told by it, with their sum. */
-function gathered(
-  counts: ReadonlyMap<string, number>,
-  name: (place: string) => string,
-  max: number,
-): Map<string, number> {
-  const byName = Map.groupBy(counts, ([place]) => name(place))
-  const told = [...byName].flatMap(([all, each]) =>
-    each.length <= max ? each : [[all, each.reduce((sum, [, count]) => sum + count, 0)] as const],
-  )
-  return new Map(told)
+/** The counts by place; where they are too many by service, those that have most first; and where services are, all as one. */
+function gathered(counts: ReadonlyMap<string, number>): Record<string, number> {
+  if (counts.size <= PLACES_MAX) return Object.fromEntries(counts)
+  const services = Map.groupBy(counts, ([place]) => anyOf(place))
+  const sumOf = (each: readonly (readonly [string, number])[]) => each.reduce((sum, [, count]) => sum + count, 0)
+  if (services.size > PLACES_MAX) return { [ANY_PLACE]: sumOf([...counts]) }
+  let size = counts.size
+  const told = [...services]
+    .sort(([, a], [, b]) => b.length - a.length)
+    .map(([all, each]) => {
+      if (size <= PLACES_MAX) return each
+      size -= each.length - 1
+      return [[all, sumOf(each)] as const]
+    })
+  return Object.fromEntries(told.flat())
 }
 
 const placesOf = (service: string, { pools }: ServiceStatus): Place[] =>

@@ -68,13 +68,16 @@ export function previousOf(
   return moved ? { ...previous, release: releases.next() } : previous
 }
 
-/** Throws `conflict` for a `back` behind a rollout that has gone back by itself: whoever means that one would go further, with all the traffic. */
-export function assertNotUndone({ intents }: Pick<Content, 'intents'>, change: Change): void {
+/** So long a `back` may be meant for a rollout that has gone back by itself. */
+const MEANT_MS = 600_000
+
+/** Throws `conflict` for a `back` soon after a rollout has gone back: whoever means that one would go further, with all the traffic. */
+export function assertNotUndone({ intents }: Pick<Content, 'intents'>, change: Change, nowMs: number): void {
   if (change.kind !== 'back') return
   const { undone, previous } = own(intents, change.service) ?? {}
-  if (undone === undefined || !previous) return
+  if (undone === undefined || !previous || Math.abs(nowMs - undone.atMs) >= MEANT_MS) return
   const further = listed(previous.weights)
-  const why = `Rollout ${undone} of ${change.service} has gone back already, and back would go further: to ${further}`
+  const why = `Rollout ${undone.rollout} of ${change.service} has gone back already, and back would go further: to ${further}`
   throw new TurnoutError('conflict', `${why}. ${ANYWAY}`)
 }
 

@@ -28,7 +28,7 @@ export function assertReleasesKept({ before, after, change, changed, options, kn
   assertNotTried(before, after, change, changed)
   assertNotSwitched(before, after, change, changed, known.nowMs, options.force === true)
   if (options.force === true) return
-  assertNotUndone(before, change)
+  assertNotUndone(before, change, known.nowMs)
   assertStandbyKept(before, after, change, changed, known.nowMs)
   assertTriedReady(before, after, change, changed)
   assertSameTried(before, after, change, changed)

@@ -169,6 +169,8 @@ const isDone = (value: unknown): value is NonNullable<ServiceIntent['done']> =>
   typeof value['rollout'] === 'string' &&
   isRelease(value['release']) &&
   (value['pool'] === undefined || isVersioned(value['pool']))
+const isUndone = (value: unknown): value is NonNullable<ServiceIntent['undone']> =>
+  isRecord(value) && typeof value['rollout'] === 'string' && isTime(value['atMs'])
 const isVersioned = (value: unknown): boolean =>
   isRecord(value) && typeof value['name'] === 'string' && typeof value['version'] === 'string'
 const isHold = (value: unknown): value is Hold =>
@@ -208,7 +210,7 @@ function intentOf(stored: unknown, { pools: specs }: ServiceSpec, releases: Issu
     fallback: isPools(fallback, specs) || fallback === undefined ? fallback : fault('fallback', undefined),
     trial: isTrial(trial, specs) || trial === undefined ? trial : fault('trial', undefined),
     done: isDone(done) || done === undefined ? done : fault('done', undefined),
-    undone: typeof undone === 'string' || undone === undefined ? undone : fault('undone', undefined),
+    undone: isUndone(undone) || undone === undefined ? undone : fault('undone', undefined),
     hold: isHold(hold) || hold === undefined ? hold : fault('hold', undefined),
     maintenance:
       isMaintenance(maintenance) || maintenance === undefined ? maintenance : fault('maintenance', undefined),

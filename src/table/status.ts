@@ -73,8 +73,8 @@ export interface ServiceIntent {
     /** Where targets of one pool were replaced: the version that it had before. */
     readonly pool?: { readonly name: string; readonly version: string }
   }
-  /** The rollout that has gone back last, as long as nobody has moved the split since. */
-  undone?: string
+  /** The rollout that has gone back last, and when, in steady ms; as long as nobody has moved the split since. */
+  undone?: { readonly rollout: string; readonly atMs: number }
   /** The last hold that was not released; it may have ended by itself. */
   hold?: Hold
   /** Absent while it is off. */

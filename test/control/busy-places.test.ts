@@ -75,7 +75,7 @@ test('what was removed is told until it was at rest, also when it has come back 
 const split100 = (): Change => ({ kind: 'split', service: 'shop', weights: { blue: 0, green: 100 } })
 
 test('while the process before this one finishes something it may be anywhere, and where a service has many, anywhere in it', async () => {
-  const targets = Array.from({ length: 51 }, (_, n) => `http://127.0.0.1:${4_000 + n}`)
+  const targets = Array.from({ length: 251 }, (_, n) => `http://127.0.0.1:${4_000 + n}`)
   const pools = { blue: { version: '1', targets }, green: { version: '2', targets: [GREEN] } }
   const { make, counts, told, before } = await started({ pools } as never)
   before.pid = 17
@@ -84,9 +84,9 @@ test('while the process before this one finishes something it may be anywhere, a
   await make(poolState('maint'))
   expect(told()).toEqual({})
   for (const url of targets.slice(1)) counts(url, 1)
-  expect(Object.keys(told())).toHaveLength(50)
+  expect(Object.keys(told())).toHaveLength(250)
   counts(targets[0], 1)
-  expect(told()).toEqual({ 'shop\n*': 51 })
+  expect(told()).toEqual({ 'shop\n*': 251 })
 })
 
 test('many that only let somebody in yet are told as that', async () => {
@@ -95,6 +95,11 @@ test('many that only let somebody in yet are told as that', async () => {
   const { make, told } = await started({ pools, sticky: { pool: true, target: false } } as never)
   await make(poolState('drain'))
   expect(told()).toEqual({ 'shop\n*': 0 })
+  const routes = [{ host: 'other.test', path: '/' }]
+  const other = shop({ routes, sticky: { pool: true, target: true } } as never)
+  await make({ ...put(other), service: 'other' } as Change)
+  await make({ ...targetState('drain'), service: 'other' })
+  expect(told()).toEqual({ 'shop\n*': 0, [targetKey('other', 'blue', BLUE)]: 0 })
 })
 
 test('where many services have some it may be anywhere', async () => {

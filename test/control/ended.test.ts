@@ -40,7 +40,7 @@ describe('a rollout that goes back', () => {
   test('before it had a share leaves all as it was, so nobody has lost a pin', () => {
     const before = start()
     const after = apply(before, step(GREEN), back)
-    expect(intentOf(after)).toEqual({ ...intentOf(before), undone: 'r-1' })
+    expect(intentOf(after)).toEqual({ ...intentOf(before), undone: { rollout: 'r-1', atMs: 1_000_000 } })
   })
 
   test.each([
@@ -64,9 +64,9 @@ describe('a rollout that goes back', () => {
 
   test('is not gone back from further by a `back` that meant it, but with force', () => {
     const undone = apply(start(), step(GREEN), step({ green: 80, red: 20 }), back)
-    const refusedOf = (before: Content, change: Change, force = false) => {
+    const refusedOf = (before: Content, change: Change, force = false, nowMs = 1_000_000) => {
       const after = apply(before, change)
-      const known = { nowMs: 1_000_000, addressesOf: literalAddresses, traffic: () => null }
+      const known = { nowMs, addressesOf: literalAddresses, traffic: () => null }
       return dryRunOf({ before, after, change, changed: [service], options: { force }, known }).refused
     }
     const further: Change = { kind: 'back', service }
@@ -75,6 +75,12 @@ describe('a rollout that goes back', () => {
         'Nothing has changed; with force it is done all the same.',
     )
     expect(refusedOf(undone, further, true)).toBeNull()
+    // A rollout that has replaced targets in place, and one that has moved nothing, are gone back from as well.
+    const trial = { pool: 'green', step: 1, rollout: 'r-1', targets: [] }
+    for (const steps of [[step(GREEN)], [{ ...step(GREEN), trial }]])
+      expect(refusedOf(apply(start(), ...steps, back), further)).toContain('would go further')
+    expect(refusedOf(undone, further, false, 1_000_000 + 600_000)).toBeNull()
+    expect(refusedOf(apply(undone, { kind: 'switch', to: { shop: 'green' } }), further)).toBeNull()
     // Whoever has moved the split since knows what was before.
     const moved = apply(undone, { kind: 'split', service, weights: { green: 90, red: 10 } })
     expect(refusedOf(moved, further)).toBeNull()
@@ -142,6 +148,20 @@ describe('the hot standby of a rollout that goes forward', () => {
   })
 })
 
+test('a step that comes to the shares of before is one like any other', () => {
+  for (const before of [
+    { green: 90, red: 10 },
+    { green: 9, red: 1 },
+  ]) {
+    const from = apply(start(), { kind: 'split', service, weights: before })
+    const shift = (weights: Record<string, number>): Shift => ({ ...step(weights), before })
+    const tried = apply(from, shift(before), shift({ green: 95, red: 5 }), shift({ green: 9, red: 1 }))
+    expect(tried.services[service].split).toEqual({ blue: 0, green: 9, red: 1 })
+    const other = apply(from, { kind: 'split', service, weights: { green: 1 } })
+    expect(() => apply(other, shift(before))).toThrow('was changed just when its rollout was to begin')
+  }
+})
+
 test('weights that share as those before move nothing: `back` returns to where it did, and a step of no weight ends no pin', () => {
   const tried = apply(start(), step(GREEN), step({ red: 1 }), { ...done, weights: { red: 1 } })
   for (const again of [
@@ -166,9 +186,9 @@ test('what was before a rollout is known after a restart', async () => {
   const { control: next } = await startControl({ store })
   await next.change(back, forced)
   const { status } = next.snapshot()
-  expect(status[service].undone).toBe('r-1')
+  expect(status[service].undone?.rollout).toBe('r-1')
   const { control: last } = await startControl({ store })
-  expect(last.snapshot().status[service].undone).toBe('r-1')
+  expect(last.snapshot().status[service].undone?.rollout).toBe('r-1')
   expect([status[service].previous!.weights, status[service].fallback]).toEqual([
     { ...BLUE, green: 0, red: 0 },
     ['blue'],
