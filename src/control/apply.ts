@@ -174,7 +174,7 @@ function shift(content: Content, change: Shift, nowMs: number, tools: ChangeTool
   if (!mayMove(present, change)) return content
   const pool = poolShiftAfter(present, change)
   const next = shiftPool(split(content, service, weights), { service, pool }, nowMs, tools)
-  const { trial: tried, done: _done, ...rest } = intentOf(next, service)
+  const { trial: tried, done: _done, undone, ...rest } = intentOf(next, service)
   const releases = new Issuer(next.releases)
   const ended = splitEnd(present, change)
   const moved = hasMoved(present, splitOf(spec))
@@ -188,7 +188,7 @@ function shift(content: Content, change: Shift, nowMs: number, tools: ChangeTool
     release,
     previous,
     // It moves nothing where nothing is tried any more.
-    ...(ends === 'back' && { undone: { rollout, atMs: nowMs } }),
+    ...(ends === 'back' ? { undone: { rollout, atMs: nowMs } } : ends === undefined && undone && { undone }),
     ...(ends === 'done' && { done: doneBy(change, release, present.trial!, spec) }),
     ...(trial === null
       ? {}

@@ -125,7 +125,7 @@ export function reconcileService(
   const previous = moved ? { weights: splitOf(before.spec), release: released.release } : released.previous
   const { done, undone, ...kept } = released
   const isSettled = moved || Object.keys(before.spec.pools).some((name) => !Object.hasOwn(spec.pools, name))
-  const noted = isSettled ? {} : { ...(done && { done }), ...(undone && { undone }) }
+  const noted = { ...(done && !isSettled && { done }), ...(undone && !moved && { undone }) }
   const next = { ...kept, ...noted, pools, previous: stillPossible(previous, spec) }
   const same = pools === intent.pools && next.previous === intent.previous && released === intent
   return same ? intent : next

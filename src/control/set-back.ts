@@ -26,5 +26,5 @@ export function notSetBack(loaded: Loaded, nowMs: number): NotSetBack {
   return { loaded: { ...loaded, content: { ...content, intents }, notes: [...notes, note] }, aheadMs }
 }
 
-const beganMs = ({ hold, maintenance }: ServiceIntent): number =>
-  Math.max(hold?.sinceMs ?? 0, maintenance?.sinceMs ?? 0)
+const beganMs = ({ hold, maintenance, undone }: ServiceIntent): number =>
+  Math.max(hold?.sinceMs ?? 0, maintenance?.sinceMs ?? 0, undone?.atMs ?? 0)

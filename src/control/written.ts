@@ -57,8 +57,8 @@ export const withDeadline = (content: Content): string[] =>
   Object.keys(content.services).filter((name) => hasDeadline(content, name))
 
 function hasDeadline({ intents }: Content, name: string): boolean {
-  const { hold, maintenance, pools } = intents[name]
-  if (hold !== undefined || maintenance !== undefined) return true
+  const { hold, maintenance, undone, pools } = intents[name]
+  if (hold !== undefined || maintenance !== undefined || undone !== undefined) return true
   return Object.values(pools).some(
     ({ drainUntilMs, keptUntilMs = 0, targets }) =>
       drainUntilMs > 0 || keptUntilMs > 0 || Object.values(targets).some((target) => target.drainUntilMs > 0),

@@ -43,8 +43,17 @@ export function intentMovedBy(intent: ServiceIntent, ms: number): ServiceIntent 
     ...keptMoved(pool.keptUntilMs, ms),
     targets: mapped(pool.targets, (target) => ({ ...target, drainUntilMs: moved(target.drainUntilMs, ms) })),
   }))
-  return { ...intent, ...holdMoved(intent.hold, ms), ...maintenanceMoved(intent.maintenance, ms), pools }
+  return {
+    ...intent,
+    ...holdMoved(intent.hold, ms),
+    ...maintenanceMoved(intent.maintenance, ms),
+    ...undoneMoved(intent.undone, ms),
+    pools,
+  }
 }
+
+const undoneMoved = (undone: ServiceIntent['undone'], ms: number): Pick<ServiceIntent, 'undone'> =>
+  undone === undefined ? {} : { undone: { ...undone, atMs: undone.atMs + ms } }
 
 /** What was seen, with every deadline moved by so many ms. */
 export function observedMovedBy(observed: ServiceObserved, ms: number): ServiceObserved {

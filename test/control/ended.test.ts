@@ -5,6 +5,7 @@ import { applyChange, type Resolved as Change } from '../../src/control/apply.ts
 import { dryRunOf } from '../../src/control/guards.ts'
 import type { Content } from '../../src/control/reconcile.ts'
 import { memoryStore } from '../../src/store/memory.ts'
+import { intentMovedBy } from '../../src/table/deadlines.ts'
 import type { ServiceIntent } from '../../src/table/status.ts'
 import { literalAddresses } from '../helpers/literal-names.ts'
 import { contentOf, shop, startControl } from './stand-in.ts'
@@ -81,6 +82,14 @@ describe('a rollout that goes back', () => {
       expect(refusedOf(apply(start(), ...steps, back), further)).toContain('would go further')
     expect(refusedOf(undone, further, false, 1_000_000 + 600_000)).toBeNull()
     expect(refusedOf(apply(undone, { kind: 'switch', to: { shop: 'green' } }), further)).toBeNull()
+    // Neither a pool that goes nor a clock that is set is somebody who has moved the split; a release in place that is done is a later one.
+    expect(refusedOf(apply(undone, { kind: 'pool.delete', service, pool: 'red' }), further)).toContain(
+      'would go further',
+    )
+    expect(intentMovedBy(intentOf(undone), 5_000).undone).toEqual({ rollout: 'r-1', atMs: 1_005_000 })
+    const inPlace = { ...step(GREEN), rollout: 'r-2', trial: { ...trial, rollout: 'r-2' } }
+    expect(intentOf(apply(undone, inPlace)).undone?.rollout).toBe('r-1')
+    expect(refusedOf(apply(undone, inPlace, { ...inPlace, trial: null, ends: 'done' }), further)).toBeNull()
     // Whoever has moved the split since knows what was before.
     const moved = apply(undone, { kind: 'split', service, weights: { green: 90, red: 10 } })
     expect(refusedOf(moved, further)).toBeNull()
