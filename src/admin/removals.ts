@@ -14,8 +14,8 @@ import { own } from '../config/record.ts'
 import { targetKey } from '../config/target-key.ts'
 import { Type } from '../config/type.ts'
 import { DEPARTURE, sumDepartures } from '../metrics/departures.ts'
-import { FIELD, sumField } from '../metrics/layout.ts'
-import { sumSlots } from '../metrics/load.ts'
+import { FIELD } from '../metrics/layout.ts'
+import { atSlot, sumSlots } from '../metrics/load.ts'
 import { ChangeQuery, FileQuery, MINUTES, minutesMsOf } from './apply.ts'
 import type { AdminDeps } from './deps.ts'
 import { Count, changed, FileAnswer, Milliseconds, nullable, object } from './schemas.ts'
@@ -111,7 +111,7 @@ async function drainingOf(
   const lastMs = Math.max(...gone.map((each) => letGoMs(before, each.name, longLived(memory, each.slots))))
   const untilMs = lastMs === 0 ? null : clock.nowMs() + lastMs
   const endMs = clock.monotonicMs() + waitMs
-  const isBusy = (slot: number) => sumField(memory, slot, FIELD.inFlight) + sumField(memory, slot, FIELD.tunnels) > 0
+  const isBusy = (slot: number) => atSlot(memory, slot) > 0
   for (;;) {
     slots = slots.filter(isBusy)
     const isOver = (slots.length === 0 && !isOtherBusy()) || clock.monotonicMs() >= endMs

@@ -12,8 +12,8 @@ import type { Control, Snapshot } from '../change.ts'
 import type { Clock } from '../clock.ts'
 import { own } from '../config/record.ts'
 import { targetKey } from '../config/target-key.ts'
-import { FIELD, type SharedMemory } from '../metrics/layout.ts'
-import { sumSlots } from '../metrics/load.ts'
+import type { SharedMemory } from '../metrics/layout.ts'
+import { atSlots } from '../metrics/load.ts'
 import type { Instance } from '../store/store.ts'
 import { isClosed, keepers } from '../table/eligible.ts'
 import type { PoolStatus, ServiceStatus, TargetStatus } from '../table/status.ts'
@@ -50,7 +50,7 @@ export class BusyPlaces {
 
   /** Requests and tunnels by place; those that have none and let nobody in are missing. */
   told(): NonNullable<Instance['busy']> {
-    const { control, clock, busyPredecessor } = this.#deps
+    const { control, memory, clock, busyPredecessor } = this.#deps
     const { services, status } = control.snapshot()
     this.#follow(status)
     if (busyPredecessor() !== null) return { [ANY_PLACE]: 1 }
@@ -60,25 +60,21 @@ export class BusyPlaces {
       const keeps = keepers(services[service].sticky)
       for (const { key, pool, target } of places) {
         const isShut = isClosed(pool, keeps.pool, nowMs) || isClosed(target, keeps.target, nowMs)
-        const count = this.#underWay(target.slots)
+        const count = atSlots(memory, target.slots)
         if (count > 0 || !isShut) busy.set(key, count)
       }
     }
     for (const [key, slots] of this.#gone) {
-      const count = this.#underWay(slots)
+      const count = atSlots(memory, slots)
       if (count === 0) this.#gone.delete(key)
       else busy.set(key, Math.max(count, busy.get(key) ?? 0))
     }
     return gathered(busy)
   }
 
-  #underWay(slots: readonly number[]): number {
-    const { memory } = this.#deps
-    return sumSlots(memory, slots, FIELD.inFlight) + sumSlots(memory, slots, FIELD.tunnels)
-  }
-
   /** Notes which places are out by now, and which were removed. */
   #follow(status: Snapshot['status']): void {
+    const { memory } = this.#deps
     const before = this.#status
     if (status === before) return
     this.#status = status
@@ -86,7 +82,7 @@ export class BusyPlaces {
       const is = own(status, service)
       if (is === was) continue
       for (const { key, target } of placesGone(service, was, is)) {
-        if (this.#underWay(target.slots) > 0) this.#gone.set(key, target.slots)
+        if (atSlots(memory, target.slots) > 0) this.#gone.set(key, target.slots)
       }
       if (is === undefined) this.#out.delete(service)
     }

@@ -81,10 +81,6 @@ export function assertNotUndone({ intents }: Pick<Content, 'intents'>, change: C
   throw new TurnoutError('conflict', `${why}. ${ANYWAY}`)
 }
 
-/** The hot standby once a rollout has gone back. */
-export const standbyOf = ({ trial }: Intent): readonly string[] =>
-  trial?.earlier?.fallback.filter((pool) => pool !== trial.pool) ?? []
-
 /** What the shift does to the pool itself: after what is done the way back gives it its version of before. */
 export const poolShiftAfter = ({ trial, done }: Intent, { ends, pool }: Shift): PoolShift | undefined =>
   ends === 'back' && trial === undefined && done?.pool !== undefined ? { ...pool, ...done.pool } : pool

@@ -12,8 +12,8 @@
 import type { Change } from '../change.ts'
 import { mapNamed, own } from '../config/record.ts'
 import type { ServiceSpec, Weights } from '../config/schema.ts'
-import type { ServiceIntent } from '../table/status.ts'
-import { splitEnd, standbyOf } from './ended.ts'
+import { type ServiceIntent, standbyBehind } from '../table/status.ts'
+import { splitEnd } from './ended.ts'
 import { type Content, holdsOther, splitOf } from './reconcile.ts'
 import { touchedBy } from './touched.ts'
 
@@ -56,7 +56,7 @@ function behind({ fallback = NONE }: ServiceIntent, was: ServiceSpec, kind: Chan
 /** After a shift of a rollout: whoever had the traffic before it, however many steps it has taken, once only what it tries has some. */
 function behindRollout(old: ServiceIntent, shift: Shift, has: readonly string[]): readonly string[] {
   const ends = splitEnd(old, shift)
-  if (ends === 'back') return standbyOf(old)
+  if (ends === 'back') return old.trial === undefined ? NONE : standbyBehind(old.trial)
   const tried = (shift.trial ?? old.trial)?.pool
   const left = weighted(shift.before).filter((pool) => !has.includes(pool))
   return left.length > 0 && (ends === 'done' || has.every((pool) => pool === tried)) ? left : (old.fallback ?? NONE)

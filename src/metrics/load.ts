@@ -48,9 +48,17 @@ export function sumSlots(memory: SharedMemory, slots: readonly number[], field: 
   return slots.reduce((sum, slot) => sum + sumField(memory, slot, field), 0)
 }
 
+/** Requests and tunnels that are at a slot now, over all workers. */
+export const atSlot = (memory: SharedMemory, slot: number): number =>
+  sumField(memory, slot, FIELD.inFlight) + sumField(memory, slot, FIELD.tunnels)
+
+/** The same of several slots. */
+export const atSlots = (memory: SharedMemory, slots: readonly number[]): number =>
+  slots.reduce((sum, slot) => sum + atSlot(memory, slot), 0)
+
 /** Requests, tunnels and permits by slot, over all workers, as the main thread reads them: for whoever decides there (explain). */
 export function loadOf(memory: SharedMemory): Load {
-  const load = (slot: number) => sumField(memory, slot, FIELD.inFlight) + sumField(memory, slot, FIELD.tunnels)
+  const load = (slot: number) => atSlot(memory, slot)
   return Object.assign(load, {
     permits: (slot: number) => sumBySlot(memory.permits, slot),
     latencyMs: (slot: number) => meanLatencyMs(memory, slot),

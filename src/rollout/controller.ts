@@ -22,7 +22,7 @@ import { type Asking, Counts, type Ending, type How } from './counts.ts'
 import { dryRun } from './dry-run.ts'
 import { eachAlone } from './each-alone.ts'
 import { Elsewhere } from './elsewhere.ts'
-import type { Means } from './gates/gate.ts'
+import type { MeansGiven } from './gates/gate.ts'
 import { Gates, type GatesDeps } from './gates/gates.ts'
 import type { Post, PostAnswer } from './given/posted.ts'
 import { Prometheus } from './given/prometheus.ts'
@@ -44,8 +44,6 @@ import { Shown } from './shown.ts'
 import { Standbys } from './standby.ts'
 import type { ToldRollout } from './told.ts'
 import { unreadOnce } from './told-once.ts'
-
-type MeansGiven = Pick<Means, 'busyElsewhere' | 'busyPredecessor' | 'find' | 'lookAgain'>
 
 export interface ControllerDeps extends BeginningsDeps, MeansGiven {
   readonly memory: SharedMemory

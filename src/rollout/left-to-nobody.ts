@@ -7,6 +7,7 @@ import type { Clock } from '../clock.ts'
 import { own } from '../config/record.ts'
 import { ANYWAY, TurnoutError } from '../errors.ts'
 import { isAnswered } from '../table/proven.ts'
+import { standbyBehind } from '../table/status.ts'
 import type { Kept } from './kept.ts'
 import { isRolling } from './rolling.ts'
 
@@ -21,7 +22,7 @@ export function assertSomebodyLeft(
   // Targets that are replaced in place get the version of before again, whoever answers.
   if (spec === undefined || is === undefined || isRolling(rollout)) return
   // Once it has gone back the new version takes over for nobody, unless the service says so; who did before it does so again.
-  const standby = (is.trial?.earlier?.fallback ?? []).filter((pool) => pool !== rollout.to)
+  const standby = is.trial === undefined ? [] : standbyBehind(is.trial)
   const after = { weights: rollout.before, takeOver: spec.failover ?? standby }
   if (!isAnswered(spec, is, nowMs) || isAnswered(spec, is, nowMs, after)) return
   const pools = Object.keys(rollout.before).filter((pool) => rollout.before[pool] > 0)

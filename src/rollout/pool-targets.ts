@@ -6,8 +6,8 @@
 import type { Control } from '../change.ts'
 import { own } from '../config/record.ts'
 import type { ServiceSpec } from '../config/schema.ts'
-import { FIELD, type SharedMemory } from '../metrics/layout.ts'
-import { noteNew, sumSlots } from '../metrics/load.ts'
+import type { SharedMemory } from '../metrics/layout.ts'
+import { atSlots, noteNew } from '../metrics/load.ts'
 import type { TargetStatus } from '../table/status.ts'
 import type { AdminState } from '../table/types.ts'
 import { targetsTried } from './rolling.ts'
@@ -48,8 +48,7 @@ export class PoolTargets {
 
   /** Requests and tunnels that are at a target now. */
   inFlight(url: string): number {
-    const slots = own(this.all, url)?.slots ?? []
-    return sumSlots(this.#memory, slots, FIELD.inFlight) + sumSlots(this.#memory, slots, FIELD.tunnels)
+    return atSlots(this.#memory, own(this.all, url)?.slots ?? [])
   }
 
   /** What answers at it was replaced. */

@@ -51,6 +51,10 @@ export interface BegunTrial extends Trial {
   readonly earlier?: { readonly previous: ServiceIntent['previous']; readonly fallback: readonly string[] }
 }
 
+/** The hot standby once a rollout has gone back: that of before, but for the pool that it has tried. */
+export const standbyBehind = ({ pool: tried, earlier }: BegunTrial): readonly string[] =>
+  earlier?.fallback.filter((pool) => pool !== tried) ?? []
+
 /** What people have set of a service. */
 export interface ServiceIntent {
   /** The live release, named by every pin. Changes on switch and when a pool's version changes. */

@@ -65,6 +65,9 @@ export interface Means {
   busyElsewhere(service: string, pool: string, url: string): readonly string[]
 }
 
+/** What of them comes from the other rooms. */
+export type MeansGiven = Pick<Means, 'busyElsewhere' | 'busyPredecessor' | 'find' | 'lookAgain'>
+
 /** URLs of the targets of a pool that are ready. */
 export const targetsOf = (about: About, pool: string): string[] =>
   Object.entries(about.status()?.pools[pool]?.targets ?? {}).flatMap(([url, { admin }]) =>

@@ -15,7 +15,7 @@ import { mayGive } from './capacity.ts'
 import { failed } from './check.ts'
 import { CHECKS, look } from './checks.ts'
 import { Commands } from './commands.ts'
-import type { About, Means } from './gate.ts'
+import type { About, Means, MeansGiven } from './gate.ts'
 import { callHooks, postUntilHeard } from './hooks.ts'
 import { waitFor } from './pause.ts'
 import { preflight } from './preflight.ts'
@@ -61,7 +61,7 @@ interface Notice {
 /** Whoever is told of the end of a rollout is given so long, each time. */
 const NOTIFY_MS = 10_000
 
-export interface GatesDeps extends Pick<Means, 'busyElsewhere' | 'busyPredecessor' | 'find' | 'lookAgain'> {
+export interface GatesDeps extends MeansGiven {
   readonly clock: Clock
   /** Folders whose programs hooks may run. */
   readonly commandFolders: readonly string[]
